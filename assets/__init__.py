@@ -1,0 +1,1 @@
+"""What the platform holds: every dataset and how it is made."""

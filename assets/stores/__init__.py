@@ -1,0 +1,1 @@
+"""Clients of the stores: how each is opened and the few verbs we use."""

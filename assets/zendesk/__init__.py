@@ -1,0 +1,1 @@
+"""The Zendesk sync: client, streams, topics, tables."""

@@ -1,0 +1,1 @@
+"""What the platform runs on, from a laptop to a cluster."""

@@ -1,0 +1,1 @@
+"""The local stack: real engines from packages, and the command line."""

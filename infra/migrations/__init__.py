@@ -1,0 +1,1 @@
+"""Schemas, tables and roles of PostgreSQL."""

@@ -1,0 +1,1 @@
+"""When datasets are made, and with which live clients."""

@@ -1,0 +1,1 @@
+"""A question becomes a plan, without a model where the catalogue and the date grammar cover it."""

@@ -1,0 +1,1 @@
+"""The published metrics and dimensions, and the SQL a plan compiles to."""

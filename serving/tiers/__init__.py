@@ -1,0 +1,1 @@
+"""The paths an answer can take, cheapest first."""
