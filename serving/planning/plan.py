@@ -48,7 +48,7 @@ class Filter(_Frozen):
 
     dimension: str
     op: Operator = Operator.EQ
-    values: tuple[Scalar, ...] = Field((), max_length=10_000)
+    values: tuple[Scalar, ...] = Field(default=(), max_length=10_000)
 
 
 class TimeRange(_Frozen):
@@ -58,7 +58,7 @@ class TimeRange(_Frozen):
     """Time dimension; None: each metric's own default."""
     grain: Grain | None = None
     """Set: one row a period; None: one number over the whole range."""
-    from_: datetime | None = Field(None, alias="from")
+    from_: datetime | None = Field(default=None, alias="from")
     to: datetime | None = None
 
 
@@ -67,12 +67,12 @@ class MetricPlan(_Frozen):
 
     kind: Literal["metrics"] = "metrics"
     metrics: tuple[str, ...] = Field(min_length=1, max_length=10)
-    group_by: tuple[str, ...] = Field((), max_length=5)
-    filters: tuple[Filter, ...] = Field((), max_length=20)
+    group_by: tuple[str, ...] = Field(default=(), max_length=5)
+    filters: tuple[Filter, ...] = Field(default=(), max_length=20)
     time: TimeRange = TimeRange()  # pyright: ignore[reportCallIssue]
-    order_by: tuple[str, ...] = Field((), max_length=5)
+    order_by: tuple[str, ...] = Field(default=(), max_length=5)
     """Metric or dimension names, `-` before one for descending; `time` is the period."""
-    limit: int | None = Field(None, ge=1, le=10_000)
+    limit: int | None = Field(default=None, ge=1, le=10_000)
 
 
 class TemplatePlan(_Frozen):
@@ -81,9 +81,9 @@ class TemplatePlan(_Frozen):
     kind: Literal["template"] = "template"
     template: Literal["ticket_list", "ticket", "oldest_open", "most_replies"]
     ticket_id: int | None = None
-    filters: tuple[Filter, ...] = Field((), max_length=20)
+    filters: tuple[Filter, ...] = Field(default=(), max_length=20)
     time: TimeRange = TimeRange()  # pyright: ignore[reportCallIssue]
-    limit: int = Field(20, ge=1, le=1_000)
+    limit: int = Field(default=20, ge=1, le=1_000)
 
 
 class SearchPlan(_Frozen):
@@ -91,9 +91,9 @@ class SearchPlan(_Frozen):
 
     kind: Literal["search"] = "search"
     query: str
-    filters: tuple[Filter, ...] = Field((), max_length=20)
+    filters: tuple[Filter, ...] = Field(default=(), max_length=20)
     time: TimeRange = TimeRange()  # pyright: ignore[reportCallIssue]
-    limit: int = Field(10, ge=1, le=100)
+    limit: int = Field(default=10, ge=1, le=100)
 
 
 class GraphPlan(_Frozen):
@@ -102,16 +102,16 @@ class GraphPlan(_Frozen):
     kind: Literal["graph"] = "graph"
     relation: Literal["related", "incidents", "merged", "follow_ups", "repeat_contacts", "escalations", "problems"]
     ticket_id: int | None = None
-    filters: tuple[Filter, ...] = Field((), max_length=20)
+    filters: tuple[Filter, ...] = Field(default=(), max_length=20)
     time: TimeRange = TimeRange()  # pyright: ignore[reportCallIssue]
-    limit: int = Field(20, ge=1, le=200)
+    limit: int = Field(default=20, ge=1, le=200)
 
 
 class ComplexPlan(_Frozen):
     """A why, a comparison with reasons, a root cause: figures, quotes and relations together, then a synthesis."""
 
     kind: Literal["complex"] = "complex"
-    metrics: tuple[MetricPlan, ...] = Field((), max_length=6)
+    metrics: tuple[MetricPlan, ...] = Field(default=(), max_length=6)
     search: SearchPlan | None = None
     graph: GraphPlan | None = None
 
