@@ -211,7 +211,7 @@ def bert_graph(weights: dict[str, NDArray[Any]], config: dict[str, Any]) -> ov.M
     total = ops.reduce_sum(ops.multiply(x, weight), _i64([1]), False)
     mean = ops.divide(total, ops.reduce_sum(weight, _i64([1]), False))
     unit = ops.normalize_l2(mean, _i64([1]), 1e-12, "max")
-    return ov.Model([ops.result(unit)], [tokens, mask], MODEL_NAME)
+    return ov.Model([ops.result(unit)], [tokens, mask], MODEL_NAME)  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _i64(value: int | list[int]) -> Any:
