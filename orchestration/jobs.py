@@ -1,0 +1,37 @@
+"""Jobs: which assets are made together."""
+
+import dagster as dg
+
+EVERYTHING = dg.AssetSelection.all()
+COPY = dg.AssetSelection.groups("zendesk", "kafka")
+MARTS = dg.AssetSelection.groups("analytics")
+EMBEDDINGS = dg.AssetSelection.assets(["milvus", "comment_embeddings"])
+GRAPH = dg.AssetSelection.assets(["neo4j", "ticket_graph"])
+
+initial_load = dg.define_asset_job(
+    "initial_load",
+    selection=EVERYTHING,
+    description=(
+        "All phases in order: copy the help desk, build and publish the marts, embed the comments, build the graph. "
+        "Run again it catches up from where each phase stands."
+    ),
+)
+zendesk_sync = dg.define_asset_job(
+    "zendesk_sync",
+    selection=COPY,
+    description=(
+        "Copy what changed in the help desk since the last run. Launched with days, it loads those days again, "
+        "never moves the live cursor, and changes no row that is already newer."
+    ),
+)
+analytics_build = dg.define_asset_job(
+    "analytics_build",
+    selection=MARTS,
+    description="Build and test the marts beside the live ones, then publish them in one transaction.",
+)
+embeddings_build = dg.define_asset_job(
+    "embeddings_build", selection=EMBEDDINGS, description="Embed new and changed comments; drop erased ones."
+)
+graph_build = dg.define_asset_job(
+    "graph_build", selection=GRAPH, description="Bring changed tickets, people and relations into the graph."
+)
