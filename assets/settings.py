@@ -106,6 +106,13 @@ class Settings(BaseSettings):
     api_url: str | None = None
     api_key: SecretStr | None = None
 
+    maven_url: str = "https://repo.maven.apache.org/maven2"
+    """Maven repository from which the local stack takes the jars of Kafka and Neo4j."""
+    jar_cache: Path | None = None
+    """Where those jars are kept for all stacks of a user; unset: `switchdesk/jars` in the user's cache folder."""
+    cache_home: Path = Field(Path("~/.cache"), alias="XDG_CACHE_HOME")
+    """The user's cache folder."""
+
     @field_validator("time_zone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:
@@ -115,7 +122,7 @@ class Settings(BaseSettings):
             raise ValueError("not a time zone name") from error
         return value
 
-    @field_validator("zendesk_url", "models_url", "api_url", "milvus_url", "model_registry_url")
+    @field_validator("zendesk_url", "models_url", "api_url", "milvus_url", "model_registry_url", "maven_url")
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is None:
