@@ -1,0 +1,263 @@
+"""Answers in words, composed from rows, quotes and links alone: no number and no quote comes from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from serving.planning.plan import GraphPlan, MetricPlan, Plan, SearchPlan, TemplatePlan, TimeRange
+from serving.schemas import Cell
+from serving.tiers.table import Column, Table, number
+
+_LISTED = 5
+_DATES = "%Y-%m-%d"
+
+
+def metric_text(plan: MetricPlan, table: Table, *, zone: ZoneInfo, as_of: datetime) -> str:
+    """One number, a series or a breakdown: the first sentence is the answer, with range and zone."""
+    span = range_phrase(plan.time, zone, as_of)
+    if not table.rows or not table.metrics:
+        return f"There is nothing to count {span}."
+    if table.dimensions or plan.time.grain is not None:
+        return _breakdown(plan, table, span)
+    parts = [
+        f"{_label(table.columns[at])}: {humanise(table.rows[0][at], table.columns[at].unit)}" for at in table.metrics
+    ]
+    return f"{'; '.join(parts)} {span}."
+
+
+def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: datetime) -> str:
+    """A list of tickets, or what is known of one."""
+    if plan.template == "ticket":
+        if not table.rows:
+            return f"There is no ticket {plan.ticket_id}."
+        facts = "; ".join(
+            f"{_label(column)}: {humanise(cell, column.unit)}"
+            for column, cell in zip(table.columns, table.rows[0], strict=True)
+            if cell is not None and column.role != "id"
+        )
+        return f"Ticket {plan.ticket_id}: {facts}."
+    if not table.rows:
+        return f"No ticket matches {range_phrase(plan.time, zone, as_of)}."
+    many = f"the first {len(table.rows)} tickets" if table.truncated else counted(len(table.rows), "ticket")
+    what = {
+        "ticket_list": _capital(many),
+        "oldest_open": f"The oldest open: {many}",
+        "most_replies": f"Most replies: {many}",
+    }[plan.template]
+    lines = [f"{what} {range_phrase(plan.time, zone, as_of)}."]
+    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    if len(table.rows) > _LISTED:
+        lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
+    return "\n".join(lines)
+
+
+def search_text(plan: SearchPlan, quotes: Sequence[tuple[int, str]], *, zone: ZoneInfo, as_of: datetime) -> str:
+    """Comments found, (ticket id, quote) each, quoted word for word."""
+    about = plan.query.strip()
+    span = range_phrase(plan.time, zone, as_of)
+    if not quotes:
+        return f"No comment was found about “{about}” {span}."
+    tickets = len({ticket for ticket, _ in quotes})
+    lines = [
+        f"{_capital(counted(len(quotes), 'comment'))} in {counted(tickets, 'ticket')} "
+        f"{'is' if len(quotes) == 1 else 'are'} nearest to “{about}” {span}:"
+    ]
+    lines += [f"- “{quote}” (ticket {ticket})" for ticket, quote in quotes[:_LISTED]]
+    return "\n".join(lines)
+
+
+_RELATIONS = {
+    "related": "related to it",
+    "incidents": "incidents of the same problem",
+    "merged": "merged with it",
+    "follow_ups": "follow-ups",
+    "repeat_contacts": "repeat contacts",
+    "escalations": "escalations",
+    "problems": "problems with their incidents",
+}
+
+
+def graph_text(plan: GraphPlan, table: Table) -> str:
+    """Links found, one line each."""
+    about = f" of ticket {plan.ticket_id}" if plan.ticket_id is not None else ""
+    what = _RELATIONS[plan.relation]
+    if not table.rows:
+        return f"Nothing was found: {what}{about}."
+    lines = [f"{_capital(counted(len(table.rows), 'result'))}: {what}{about}."]
+    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    if len(table.rows) > _LISTED:
+        lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
+    return "\n".join(lines)
+
+
+def range_phrase(time: TimeRange, zone: ZoneInfo, as_of: datetime) -> str:
+    """The range in words, with its zone; whole days are shown with their last day."""
+    moment = as_of.astimezone(zone)
+    now = f"{moment:%Y-%m-%d %H:%M}"
+    if time.from_ is None and time.to is None:
+        return f"as of {now} ({zone.key})"
+    start = time.from_.astimezone(zone) if time.from_ else None
+    end = time.to.astimezone(zone) if time.to else None
+    if start is not None and end is not None and _is_midnight(start) and _is_midnight(end):
+        last = end - timedelta(days=1)
+        if last.date() == start.date():
+            return f"on {start:{_DATES}} ({zone.key})"
+        return f"from {start:{_DATES}} to {last:{_DATES}} ({zone.key})"
+    if start is None and end is not None:
+        return f"before {_moment(end)} ({zone.key})"
+    if start is not None and end is None:
+        return f"since {_moment(start)}, as of {now} ({zone.key})"
+    assert start is not None
+    assert end is not None
+    return f"from {_moment(start)} to {_moment(end)} ({zone.key})"
+
+
+def humanise(cell: Cell, unit: str | None) -> str:
+    """A value for people: 200 minutes are `3 h 20 min`, a share of 0.453 is `45.3 %`."""
+    value = number(cell)
+    if value is None:
+        return "no value" if cell is None else _plain(str(cell))
+    if unit == "minutes":
+        return _duration(float(value))
+    if unit == "share":
+        return f"{value * 100:.1f} %"
+    shown = f"{int(value):,}" if float(value).is_integer() else f"{value:,.2f}".rstrip("0").rstrip(".")
+    if unit is None or unit == "number":
+        return shown
+    return f"{shown} {unit[:-1] if value == 1 and unit.endswith('s') else unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 ticket`, `2 tickets`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def plan_range(plan: Plan) -> TimeRange:
+    """The range a plan counts over."""
+    own = getattr(plan, "time", None)
+    if isinstance(own, TimeRange):
+        return own
+    metrics = getattr(plan, "metrics", ())
+    for part in metrics:
+        if isinstance(part, MetricPlan):
+            return part.time
+    return TimeRange()  # pyright: ignore[reportCallIssue]
+
+
+def _breakdown(plan: MetricPlan, table: Table, span: str) -> str:
+    at = table.metrics[0]
+    column = table.columns[at]
+    held = [(number(row[at]), row) for row in table.rows]
+    valued = [(value, row) for value, row in held if value is not None]
+    name = _label(column)
+    if not valued:
+        return f"{name} {span}: no value in any of {counted(len(table.rows), 'row')}."
+    series = plan.time.grain is not None and len(table.dimensions) == 1
+    top = max(valued, key=lambda pair: pair[0])
+    low = min(valued, key=lambda pair: pair[0])
+    if series:
+        first, last = valued[0], valued[-1]
+        return (
+            f"{name} by {plan.time.grain.value if plan.time.grain else 'period'} {span}: "
+            f"from {humanise(first[0], column.unit)} ({_names(table, first[1])}) to "
+            f"{humanise(last[0], column.unit)} ({_names(table, last[1])}), "
+            f"highest {humanise(top[0], column.unit)} ({_names(table, top[1])}), "
+            f"lowest {humanise(low[0], column.unit)} ({_names(table, low[1])}), "
+            f"over {counted(len(table.rows), 'period')}."
+        )
+    lines = [
+        f"{name} {span}: most for {_names(table, top[1])} with {humanise(top[0], column.unit)}"
+        + (
+            f", least for {_names(table, low[1])} with {humanise(low[0], column.unit)}."
+            if len(valued) > 1 and low[1] is not top[1]
+            else "."
+        )
+    ]
+    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    if len(table.rows) > _LISTED:
+        lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
+    return "\n".join(lines)
+
+
+def _row_text(table: Table, row: Sequence[Cell]) -> str:
+    ids = [
+        f"{_label(column).lower()} {cell}"
+        for column, cell in zip(table.columns, row, strict=True)
+        if column.role == "id" and cell is not None
+    ]
+    names = [
+        _dimension(column, cell) for column, cell in zip(table.columns, row, strict=True) if column.role == "dimension"
+    ]
+    values = [
+        humanise(cell, column.unit) if len(table.metrics) == 1 else f"{_label(column)} {humanise(cell, column.unit)}"
+        for column, cell in zip(table.columns, row, strict=True)
+        if column.role == "metric"
+    ]
+    head = ", ".join([*ids, *names])
+    return f"{head}: {', '.join(values)}" if head and values else head or ", ".join(values)
+
+
+def _names(table: Table, row: Sequence[Cell]) -> str:
+    return ", ".join(_dimension(table.columns[at], row[at]) for at in table.dimensions)
+
+
+def _dimension(column: Column, cell: Cell) -> str:
+    if cell is None:
+        return f"no {_label(column).lower()}"
+    if isinstance(cell, bool):
+        return f"{_label(column).lower()}: {'yes' if cell else 'no'}"
+    if column.type in {"time", "date", "timestamp"} and isinstance(cell, str):
+        return _shown_time(cell)
+    return _plain(str(cell))
+
+
+def _shown_time(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{moment:{_DATES}}" if _is_midnight(moment) else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _plain(text: str) -> str:
+    short = " ".join(text.split())
+    return short if len(short) <= 120 else f"{short[:119]}…"
+
+
+def _label(column: Column) -> str:
+    return _capital(column.label)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:{_DATES}}" if _is_midnight(moment) else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
+
+
+def _duration(minutes: float) -> str:
+    sign, minutes = ("-", -minutes) if minutes < 0 else ("", minutes)
+    if minutes < 1:
+        return f"{sign}{round(minutes * 60)} s"
+    if minutes < 10:
+        return f"{sign}{f'{minutes:.1f}'.removesuffix('.0')} min"
+    whole = round(minutes)
+    days, rest = divmod(whole, 1440)
+    hours, left = divmod(rest, 60)
+    if days:
+        return f"{sign}{days} d {hours} h" if hours else f"{sign}{days} d"
+    if hours:
+        return f"{sign}{hours} h {left} min" if left else f"{sign}{hours} h"
+    return f"{sign}{left} min"
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment for warnings, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
