@@ -1,0 +1,1 @@
+{{ intervals('assignee_id') }}

@@ -1,0 +1,6 @@
+select
+    id as brand_id,
+    name,
+    created_at
+
+from {{ source('zendesk', 'brands') }}

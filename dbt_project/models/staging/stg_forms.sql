@@ -1,0 +1,6 @@
+select
+    id as form_id,
+    name,
+    created_at
+
+from {{ source('zendesk', 'ticket_forms') }}

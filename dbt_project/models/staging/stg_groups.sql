@@ -1,0 +1,6 @@
+select
+    id as group_id,
+    name,
+    created_at
+
+from {{ source('zendesk', 'groups') }}

@@ -1,0 +1,6 @@
+select
+    id as organization_id,
+    name,
+    created_at
+
+from {{ source('zendesk', 'organizations') }}
