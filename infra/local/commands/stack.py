@@ -1,0 +1,80 @@
+"""Commands of the local stack: up, down, status, env, doctor, migrate."""
+
+from typing import Annotated
+
+import typer
+
+from infra.local.directory import Directory
+
+
+def up(
+    context: typer.Context,
+    only: Annotated[
+        str | None, typer.Option(help="`stores` (the servers without Dagster, API and UI), or parts: postgres,kafka.")
+    ] = None,
+    tickets: Annotated[int, typer.Option(min=1, help="Size of the demo help desk.")] = 300,
+) -> None:
+    """Start the local stack in the background; returns when every part answers."""
+    from infra.local import stack
+    from infra.local.parts.registry import chosen
+    from infra.local.progress import Progress
+
+    directory = _stack(context).path
+    names = [part.name for part in chosen(only)]
+    with Progress(names) as progress:
+        started = stack.start(directory, only, tickets=tickets, report=progress.report)
+    if not started:
+        typer.echo(f"the stack in {directory} was already up: {', '.join(names)}; nothing changed")
+    else:
+        typer.echo(f"the stack in {directory} is up: {', '.join(started)}; `switchdesk env` prints its settings")
+
+
+def down(context: typer.Context) -> None:
+    """Stop the local stack and leave nothing running; its data stays."""
+    from infra.local import stack
+    from infra.local.progress import Progress
+
+    directory = _stack(context).path
+    with Progress([]) as progress:
+        stopped = stack.stop(directory, report=progress.report)
+    typer.echo(f"the stack in {directory} is down: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def status(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
+) -> None:
+    """Show every part and every stream."""
+    import json
+    from dataclasses import asdict
+
+    from infra.local import stack
+
+    parts = stack.status(_stack(context).path)
+    if as_json:
+        typer.echo(json.dumps({"parts": [asdict(part) for part in parts], "streams": []}))
+        return
+    for part in parts:
+        head = f"{part.name:18} {part.state:9} {part.pid or '-':>8} {part.port or '-':>6}"
+        typer.echo(f"{head} {part.rss_mb:7.0f} MB  {part.detail}")
+
+
+def env(context: typer.Context) -> None:
+    """Print the settings that another shell needs, as `export` lines."""
+    import shlex
+
+    for name, value in _stack(context).read_env().items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def migrate() -> None:
+    """Create or upgrade schemas, tables and logins of the database that the settings name."""
+    from assets.settings import load_settings
+    from infra.migrations import run
+
+    typer.echo(f"the database is at revision {run.migrate(load_settings())}")
+
+
+def _stack(context: typer.Context) -> Directory:
+    stack = context.obj
+    assert isinstance(stack, Directory)
+    return stack

@@ -1,0 +1,100 @@
+"""What the stack knows of each of its parts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from assets.settings import Settings
+from infra.local.directory import Directory, free_port, new_password
+
+
+class NotAnswering(Exception):
+    """The part gave no answer yet; its text says what came instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a server's program is started."""
+
+    argv: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    """Added to the environment of the command."""
+    user: tuple[int, int] | None = None
+    """User and group to run as, where not the caller's own."""
+    cwd: Path | None = None
+    """Working folder; None: the part's data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part lives: its stack's folder and settings."""
+
+    directory: Directory
+    env: dict[str, str]
+    settings: Settings
+    tickets: int = 300
+    """How many tickets the demo help desk serves."""
+
+    def port_of(self, setting: str) -> int:
+        """The port in a URL or `host:port` setting of this stack."""
+        value = self.env[setting]
+        port = urlsplit(value if "://" in value else f"//{value}").port
+        assert port is not None, setting
+        return port
+
+
+class Choices:
+    """Settings of a stack while ports and passwords are being chosen; what is chosen stays."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self._taken: set[int] = set()
+
+    def keep(self, name: str, choose: Callable[[], str]) -> None:
+        """Choose the setting unless an earlier start did."""
+        if name not in self.env:
+            self.env[name] = choose()
+
+    def port(self) -> int:
+        """A free port."""
+        return free_port(self._taken)
+
+    def password(self) -> str:
+        """A new secret."""
+        return new_password()
+
+
+class Part(ABC):
+    """One server: how it is laid out, started and asked whether it is there."""
+
+    name: ClassVar[str]
+    after: ClassVar[tuple[str, ...]] = ()
+    """Parts that must answer before this one is started."""
+    patience: ClassVar[float] = 8.0
+    """Seconds it may take to end by itself."""
+
+    @abstractmethod
+    def choose(self, choices: Choices) -> None:
+        """Choose the ports and passwords that are not chosen yet."""
+
+    @abstractmethod
+    def port(self, place: Place) -> int:
+        """The port it listens on; 0 where it has none."""
+
+    @abstractmethod
+    def lay_out(self, place: Place, say: Callable[[str], None]) -> None:
+        """Make its data once and write its configuration anew; `say` tells what takes long."""
+
+    @abstractmethod
+    def launch(self, place: Place) -> Launch:
+        """How its program is started."""
+
+    @abstractmethod
+    def answer(self, place: Place) -> str:
+        """Send a real request; return what it is (name and version), or raise NotAnswering."""
+
+    def settle(self, place: Place, say: Callable[[str], None]) -> None:  # noqa: B027 - most parts have nothing to do
+        """What is done each time it was started, once it answers."""

@@ -1,0 +1,290 @@
+"""The local stack as a whole: start, stop and look at it. `up`, `down`, the demo and the tests all come here."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from assets.settings import Settings, load_settings
+from infra.local import launch, processes
+from infra.local.directory import Directory, Record
+from infra.local.errors import BrokenDirectory, PortTaken, StackError, StartFailed
+from infra.local.parts.part import Choices, NotAnswering, Part, Place
+from infra.local.parts.registry import PARTS, chosen
+
+_DEADLINE_SECONDS = 90.0
+_LEAST_FREE_BYTES = 1_000_000_000
+_LARGEST_LOG_BYTES = 10_000_000
+
+
+class State(StrEnum):
+    """What a part is doing."""
+
+    READY = "ready"
+    STARTING = "starting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part as `status` shows it."""
+
+    name: str
+    state: State
+    pid: int | None
+    port: int | None
+    rss_mb: float
+    """Resident memory of the server and its children."""
+    detail: str
+
+
+Report = Callable[[str, State, str], None]
+"""Told each change: part, state, what it is doing."""
+
+
+def _silent(part: str, state: State, detail: str) -> None:
+    """Report nothing."""
+
+
+def start(directory: Path, only: str | None = None, *, tickets: int = 300, report: Report = _silent) -> list[str]:
+    """Start what `only` names (see `chosen`) and does not run yet; return the names of the parts started.
+
+    Returns when every part answers. Raises StackError naming the first part that does not, others keep running.
+    """
+    home = Directory(directory)
+    parts = chosen(only)
+    with home.lock(lambda: report("stack", State.STARTING, "waiting for another switchdesk command")):
+        _check_space(home)
+        env = home.read_env()
+        _check_data(home, parts)
+        running = {part.name for part in parts if (record := home.record(part.name)) and record.process.is_alive()}
+        _end_strays(home)
+        choices = Choices(env)
+        choices.keep("SWITCHDESK_DIR", lambda: str(home.path))
+        choices.keep("DAGSTER_HOME", lambda: str(home.data("dagster")))
+        for part in parts:
+            part.choose(choices)
+        home.write_env(env)
+        place = Place(home, env, settings_of(env, home), tickets)
+        for part in parts:
+            if part.name not in running:
+                _check_port(part, place)
+        _start_all(parts, running, place, report)
+        return [part.name for part in parts if part.name not in running]
+
+
+def stop(directory: Path, *, report: Report = _silent) -> list[str]:
+    """End every process of the stack, its data stays; return the names of the parts that ran."""
+    home = Directory(directory)
+    if not home.path.exists():
+        return []
+    with home.lock(lambda: report("stack", State.STARTING, "waiting for another switchdesk command")):
+        ended = []
+        with ThreadPoolExecutor(len(PARTS)) as pool:
+            for part, ran in zip(PARTS, pool.map(lambda part: _stop_part(home, part, report), PARTS), strict=True):
+                if ran:
+                    ended.append(part.name)
+        processes.end(processes.belonging_to(home.path), patience=3.0)
+        for part in PARTS:
+            home.forget(part.name)
+        return ended
+
+
+def status(directory: Path, only: str | None = None) -> list[PartStatus]:
+    """Every part as it is now, each asked by a real request."""
+    home = Directory(directory)
+    parts = chosen(only)
+    env = home.read_env()
+    place = Place(home, env, settings_of(env, home))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(lambda part: _status_of(part, place), parts))
+
+
+def _check_space(home: Directory) -> None:
+    free = shutil.disk_usage(home.path).free
+    if free < _LEAST_FREE_BYTES:
+        raise StackError(
+            f"too little disk space: {free / 1e6:.0f} MB are free under {home.path}, "
+            f"{_LEAST_FREE_BYTES / 1e6:.0f} MB are needed; free some, or name another folder with --dir"
+        )
+
+
+def _check_data(home: Directory, parts: Iterable[Part]) -> None:
+    for part in parts:
+        if part.name in home.made() and not home.data(part.name).is_dir():
+            raise BrokenDirectory(
+                f"{part.name} lost its data: {home.data(part.name)} is missing; put it back, or accept the loss by "
+                f"deleting {home.path / 'run' / (part.name + '.made')}"
+            )
+    if home.made() and not home.env_file.exists():
+        copy = home.env_file.with_suffix(".env.copy")
+        restore = f"copy {copy} there, or " if copy.exists() else ""
+        raise BrokenDirectory(
+            f"stack settings missing: {home.env_file} holds the passwords of the data beside it; {restore}"
+            f"run `switchdesk down`, delete {home.path} and start afresh (its data goes with it)"
+        )
+
+
+def _end_strays(home: Directory) -> None:
+    """End what an earlier stack in this folder left without a record: its files are gone, its ports are not ours."""
+    recorded = [record.process for part in PARTS if (record := home.record(part.name))]
+    known = set(processes.family(recorded))
+    processes.end([stray for stray in processes.belonging_to(home.path) if stray not in known], patience=3.0)
+
+
+def _check_port(part: Part, place: Place) -> None:
+    port = part.port(place)
+    if port and not processes.port_is_free(port):
+        holder = processes.holder_of(port)
+        by = f" by {holder}" if holder else ""
+        raise PortTaken(
+            f"port taken: {part.name} belongs on 127.0.0.1:{port}, which is in use{by}; end that program, or change "
+            f"the port in {place.directory.env_file} wherever {port} stands"
+        )
+
+
+class _Abandoned(Exception):
+    """Another part failed first."""
+
+
+def _start_all(parts: tuple[Part, ...], running: set[str], place: Place, report: Report) -> None:
+    giving_up = threading.Event()
+    futures: dict[str, Future[None]] = {}
+    failures: list[BaseException] = []
+
+    def run(part: Part) -> None:
+        try:
+            for name in part.after:
+                if name in futures:
+                    futures[name].result()
+            _bring_up(part, place, report, is_running=part.name in running, giving_up=giving_up)
+        except _Abandoned:
+            raise
+        except BaseException as error:
+            if not giving_up.is_set():
+                giving_up.set()
+                failures.append(error)
+            raise _Abandoned from error
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        try:
+            for part in parts:
+                futures[part.name] = pool.submit(run, part)
+            for future in futures.values():
+                future.exception()
+        except BaseException:
+            giving_up.set()
+            raise
+    if failures:
+        raise failures[0]
+
+
+def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, giving_up: threading.Event) -> None:
+    home = place.directory
+    if not is_running:
+        report(part.name, State.STARTING, "")
+        part.lay_out(place, lambda text: report(part.name, State.STARTING, text))
+        home.mark_made(part.name)
+        if giving_up.is_set():
+            raise _Abandoned
+        _launch(part, place)
+    record = home.record(part.name)
+    assert record is not None
+    detail = _wait(part, place, record, report, giving_up)
+    if not is_running:
+        part.settle(place, lambda text: report(part.name, State.STARTING, text))
+    report(part.name, State.READY, detail)
+
+
+def _launch(part: Part, place: Place) -> None:
+    home = place.directory
+    log = home.log(part.name)
+    if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    plan = part.launch(place)
+    request = {
+        "argv": plan.argv,
+        "env": plan.env | processes.marker(home.path, part.name) | {"SWITCHDESK_DIR": str(home.path)},
+        "cwd": str(plan.cwd or home.data(part.name)),
+        "user": plan.user,
+        "log": str(log),
+        "record": str(home.record_file(part.name)),
+        "identity": {"port": part.port(place), "started_at": time.time()},
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", launch.__file__], input=json.dumps(request), text=True, capture_output=True
+    )
+    if done.returncode:
+        home.forget(part.name)
+        raise StartFailed(f"{part.name} not started: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _wait(part: Part, place: Place, record: Record, report: Report, giving_up: threading.Event) -> str:
+    """Ask until it answers; StartFailed where it dies first or the deadline passes."""
+    home = place.directory
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while True:
+        is_alive = record.process.is_alive()
+        try:
+            if is_alive:
+                return part.answer(place)
+            reason = "it ended by itself"
+        except NotAnswering as error:
+            reason = f"no answer within {_DEADLINE_SECONDS:.0f} s ({error})"
+        if not is_alive or time.monotonic() > deadline:
+            processes.end(processes.family([record.process]), patience=part.patience)
+            home.mark_failed(part.name, record, reason)
+            report(part.name, State.FAILED, reason)
+            lines = "".join(f"\n  {line}" for line in home.last_lines(part.name))
+            raise StartFailed(
+                f"{part.name} failed: {reason}; its log is {home.log(part.name)}; "
+                f"what else was started goes on, `switchdesk up` tries again, `switchdesk down` stops all{lines}"
+            )
+        if giving_up.wait(0.1):
+            raise _Abandoned
+
+
+def _stop_part(home: Directory, part: Part, report: Report) -> bool:
+    record = home.record(part.name)
+    if record is None or not record.process.is_alive():
+        return False
+    report(part.name, State.STARTING, "stopping")
+    # The server first: it ends its own children in good order.
+    children = processes.family([record.process])
+    processes.end([record.process], patience=part.patience)
+    processes.end(children, patience=1.0)
+    report(part.name, State.STOPPED, "")
+    return True
+
+
+def _status_of(part: Part, place: Place) -> PartStatus:
+    record = place.directory.record(part.name)
+    if record is None:
+        return PartStatus(part.name, State.STOPPED, None, None, 0.0, "")
+    if not record.process.is_alive():
+        last = place.directory.last_lines(part.name, 1)
+        detail = record.error or "died" + (f"; last line of its log: {last[0]}" if last else "")
+        return PartStatus(part.name, State.FAILED, None, record.port or None, 0.0, detail)
+    memory = processes.memory_mb(processes.family([record.process]))
+    try:
+        state, detail = State.READY, part.answer(place)
+    except NotAnswering as error:
+        is_young = time.time() - record.started_at < _DEADLINE_SECONDS
+        state = State.STARTING if is_young else State.FAILED
+        detail = str(error) if is_young else f"runs but does not answer: {error}"
+    return PartStatus(part.name, state, record.process.pid, record.port or None, memory, detail)
+
+
+def settings_of(env: dict[str, str], home: Directory) -> Settings:
+    """Settings that reach this stack, even where the environment names another one."""
+    fields = {name.removeprefix("SWITCHDESK_").lower(): value for name, value in env.items()}
+    own = {name: value for name, value in fields.items() if name in Settings.model_fields}
+    return load_settings(**{**own, "dir": home.path})
