@@ -31,7 +31,7 @@ def build(
     """Build marts, embeddings and graph from what `sync` has copied: only what changed since the last build."""
     from rich.console import Console
 
-    from infra.local.progress import Phases
+    from infra.local.phases import Phases
     from infra.local.runs import run_job
 
     settings = load_settings()
