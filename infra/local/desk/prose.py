@@ -1,0 +1,376 @@
+"""Puts fragments together into messages: moods, greetings, typos, lengths and signatures."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from infra.local.desk.calendar import DAY, iso
+from infra.local.desk.topics.topic import Topic
+
+
+class Mood(StrEnum):
+    """How a customer writes."""
+
+    CALM = "calm"
+    POLITE = "polite"
+    TERSE = "terse"
+    ANNOYED = "annoyed"
+    FURIOUS = "furious"
+
+
+MONTHS = "January February March April May June July August September October November December".split()
+ROOMS = ("hallway", "kitchen", "garage", "living room", "nursery", "back garden", "home office", "attic", "porch")
+TOWNS = ("Eldermouth", "Kingsbarrow", "Fallow Bridge", "Port Hesper", "Marlow Heath", "Tarnwick", "Sundale", "Oakhurst")
+CARRIERS = ("Swiftwing", "Postline", "Parcelfox")
+PHONES = ("my phone", "my tablet", "my new phone", "my partner's phone", "an older phone", "both of our phones")
+
+
+def slots(rng: Random, at: int, version: str, previous: str, customer: str) -> dict[str, str]:
+    """The facts of one ticket, the same in all of its messages."""
+    bought = at - rng.randrange(3, 300) * DAY
+    return {
+        "customer": customer,
+        "order": f"FH-{rng.randrange(210000, 989999)}",
+        "invoice": f"INV-{rng.randrange(40000, 99999)}",
+        "tracking": f"{rng.choice(('SW', 'PL', 'PF'))}{rng.randrange(10**8, 10**9)}",
+        "carrier": rng.choice(CARRIERS),
+        "version": version,
+        "previous": previous,
+        "firmware": f"3.{rng.randrange(1, 5)}.{rng.randrange(0, 8)}",
+        "days": str(rng.choice((2, 3, 3, 4, 5, 6, 8, 10, 12))),
+        "weeks": rng.choice(("two", "three", "four")),
+        "count": rng.choice(("two", "three", "four", "five")),
+        "times": rng.choice(("twice", "three times", "four times", "at least five times")),
+        "amount": f"{rng.choice((4.99, 7.99, 9.99, 12.99, 49.9, 79.0, 129.0, 149.0, 199.0)):.2f}",
+        "room": rng.choice(ROOMS),
+        "town": rng.choice(TOWNS),
+        "phone": rng.choice(PHONES),
+        "date": day_words(at - rng.randrange(1, 20) * DAY),
+        "bought": day_words(bought),
+        "bought_on": iso(bought)[:10],
+        "hour": rng.choice(("7 am", "9 in the morning", "noon", "3 pm", "6 pm", "8 in the evening", "11 at night")),
+        "part": rng.choice(("lid", "mounting plate", "power cable", "second sensor", "lens cover", "battery door")),
+        "serial": f"HH{rng.randrange(10**6, 10**7)}",
+    }
+
+
+def day_words(at: int) -> str:
+    """A day as people write it, such as `12 March`."""
+    text = iso(at)
+    return f"{int(text[8:10])} {MONTHS[int(text[5:7]) - 1]}"
+
+
+_GREETINGS = {
+    Mood.CALM: ("Hi,", "Hello,", "Hi there,", "Hey team,", "Good morning,", "Hello Fernhollow team,"),
+    Mood.POLITE: (
+        "Dear Fernhollow team,",
+        "Good afternoon, and thank you for reading this.",
+        "Hello, I hope you are well.",
+        "Dear support team,",
+        "Hi, sorry to bother you.",
+    ),
+    Mood.TERSE: ("", "", "hi", "Hello."),
+    Mood.ANNOYED: ("Hello,", "Hi.", "To whom it may concern,", "Hi, me again."),
+    Mood.FURIOUS: ("", "Hello???", "To whoever is in charge:", "Right."),
+}
+_LEADS = {
+    Mood.CALM: (
+        "",
+        "",
+        "Quick one:",
+        "I have run into something and could use some help.",
+        "Not sure if this is the right place.",
+    ),
+    Mood.POLITE: (
+        "I have been a happy customer for a while and would be grateful for your help.",
+        "I am sure there is a simple explanation.",
+        "",
+        "I have read through the help pages first but could not find the answer.",
+    ),
+    Mood.TERSE: ("",),
+    Mood.ANNOYED: (
+        "This is getting frustrating.",
+        "I did not expect this from a product at this price.",
+        "I have already wasted an evening on this.",
+        "",
+        "I have been patient, but not for much longer.",
+    ),
+    Mood.FURIOUS: (
+        "This is absolutely unacceptable.",
+        "I am fed up.",
+        "I cannot believe how badly this works.",
+        "WHAT is going on over there?",
+        "Worst experience I have had with any company in years.",
+    ),
+}
+_CLOSES = {
+    Mood.CALM: ("Thanks!", "Thank you.", "Cheers", "Thanks in advance.", "Looking forward to hearing from you."),
+    Mood.POLITE: (
+        "Thank you very much for your time.",
+        "Many thanks in advance for your help.",
+        "I really appreciate it. Have a lovely day.",
+        "With kind regards",
+    ),
+    Mood.TERSE: ("", "", "thx"),
+    Mood.ANNOYED: (
+        "Please sort this out.",
+        "I expect an answer soon.",
+        "I would like this fixed this week, please.",
+        "Not impressed so far.",
+    ),
+    Mood.FURIOUS: (
+        "Fix this TODAY or I want my money back.",
+        "If I don't hear back I will cancel everything and tell everyone I know.",
+        "I want to speak to a manager.",
+        "Do NOT send me another copy-and-paste answer.",
+    ),
+}
+_EMOJI = {
+    Mood.CALM: ("🙂", "👍", "🤔"),
+    Mood.POLITE: ("🙏", "😊", "🌼"),
+    Mood.TERSE: ("🤷", "👀"),
+    Mood.ANNOYED: ("😕", "🙄", "😩"),
+    Mood.FURIOUS: ("😡", "🤬", "👎👎"),
+}
+_FOLLOW_LEADS = {
+    Mood.CALM: ("Thanks for the quick answer.", "Hi again,", "Ok, tried that.", "Hi, here you go."),
+    Mood.POLITE: (
+        "Thank you so much for getting back to me.",
+        "That is very kind, thank you.",
+        "Many thanks for looking into it.",
+    ),
+    Mood.TERSE: ("", "ok", "done."),
+    Mood.ANNOYED: ("As I already wrote,", "I had hoped for more than that.", "Right, one more round then.", "Hm."),
+    Mood.FURIOUS: ("Did you even READ my message?", "This is a joke.", "Unbelievable.", "I've told you this already!"),
+}
+_NUDGES = (
+    "Any news on this?",
+    "Hello? It has been {days} days and I have heard nothing.",
+    "Just checking whether you have had a chance to look at this.",
+    "Still waiting for an answer here.",
+    "Is anybody reading this? I wrote {days} days ago.",
+    "Could somebody please give me an update?",
+)
+_THANKS = (
+    "That did it, thank you so much!",
+    "Perfect, works again. Thanks {agent}!",
+    "Great, thanks for the quick help.",
+    "Brilliant, all sorted. You can close this.",
+    "Thank you, that answers my question.",
+    "Wonderful service, thanks a lot {agent} 🎉",
+    "Ok thanks, that's all I needed.",
+)
+_REOPENS = (
+    "I am afraid it has come back. Same thing as before.",
+    "This is not solved. It worked for a day and now we are exactly where we started.",
+    "Sorry to reopen this, but nothing has changed on my side.",
+    "You closed this, but I still have the problem!",
+    "It happened again this morning, so please open this again.",
+    "The fix did not last, I'm afraid.",
+)
+_AGENT_GREETINGS = (
+    "Hi {customer},",
+    "Hello {customer},",
+    "Hi {customer}, thanks for writing in.",
+    "Dear {customer},",
+    "Good day {customer},",
+)
+_EMPATHY = {
+    Mood.CALM: ("", "", "Thanks for the clear description.", "Happy to help with this."),
+    Mood.POLITE: ("Thank you for the kind message.", "Thanks so much for your patience.", "Happy to help!"),
+    Mood.TERSE: ("", "Thanks for getting in touch."),
+    Mood.ANNOYED: (
+        "I am sorry about the trouble this has caused.",
+        "I understand that this is frustrating, and I want to get it sorted for you.",
+        "Sorry that you had to chase us on this.",
+    ),
+    Mood.FURIOUS: (
+        "I am truly sorry. This is not the experience we want anybody to have.",
+        "You have every reason to be upset, and I apologise.",
+        "I am very sorry about this, and I am taking care of it personally.",
+    ),
+}
+_SIGN_OFFS = ("Kind regards,", "Best wishes,", "All the best,", "Warm regards,", "Best,", "Take care,")
+_AGENT_CLOSES = (
+    "Just reply here if anything is unclear.",
+    "Let me know how it goes.",
+    "I will keep an eye on this for you.",
+    "",
+    "",
+    "If it comes up again, a reply to this message reaches us directly.",
+)
+_HOLDING = (
+    "Thanks for the details. I have passed this to a colleague who knows this part better; you will hear from us as soon as we know more.",
+    "I could reproduce this on our side, so I have handed it to our specialists. I will keep you posted.",
+    "This needs a closer look from the next team. You do not have to do anything for now.",
+    "We are still working on it. I am sorry that it takes longer than either of us would like.",
+)
+_ESCALATION_NOTES = (
+    "Tried everything in the runbook, handing over to tier 2. Customer has already done the restart and the reset.",
+    "Escalating. Third contact about this, please have a look with priority.",
+    "Beyond what we can see from here, needs somebody with access to the device logs.",
+    "Moving this up. Logs attached in the shared folder, the pattern looks like the one from last month.",
+)
+_ENGINEERING_NOTES = (
+    "Reproduced on a test account. Needs a code change, filed with engineering.",
+    "Engineering, please check the cloud side. Requests from this account time out after 30 seconds.",
+    "Looks like a race when two devices report at once. Handing over with traces.",
+    "Not a configuration issue. Raising it as a defect.",
+)
+_TRIAGE_NOTES = (
+    "Sorted by product and reason, priority as per the guide.",
+    "Had a call with the customer before, see the older ticket. Be gentle.",
+    "Checked the account: nothing unusual, warranty valid.",
+    "Customer spends a lot in the shop, worth some goodwill.",
+    "Wrong queue at first, moved it over.",
+)
+_SUBJECT_PREFIX = {
+    Mood.CALM: ("", ""),
+    Mood.POLITE: ("", "Question: ", "Help with: "),
+    Mood.TERSE: ("",),
+    Mood.ANNOYED: ("", "Again: ", "Still not working: "),
+    Mood.FURIOUS: ("URGENT!! ", "COMPLAINT: ", ""),
+}
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(slots=True)
+class Voice:
+    """One customer in one conversation."""
+
+    rng: Random
+    mood: Mood
+    channel: str
+    typos: float
+    name: str
+    slots: dict[str, str]
+
+    def subject(self, topic: Topic) -> str:
+        """A subject line, or for chats and calls a plain one."""
+        text = self._pick(topic.subjects)
+        if self.channel == "chat":
+            return f"Chat with {self.name}"
+        if self.channel == "voice":
+            return f"Phone call from {self.name}: {text[0].lower()}{text[1:]}"
+        return f"{self.rng.choice(_SUBJECT_PREFIX[self.mood])}{text}"
+
+    def opening(self, topic: Topic) -> str:
+        """The first message."""
+        rng, mood = self.rng, self.mood
+        if self.channel == "voice":
+            detail = self._pick(topic.details)
+            return f"Customer called. {self._pick(topic.openings)} {detail} Wants: {self._pick(topic.wishes)}"
+        few = mood is Mood.TERSE or self.channel == "chat"
+        details = rng.sample(
+            topic.details, min(len(topic.details), rng.choice((0, 0, 1) if few else (0, 1, 1, 2, 2, 3)))
+        )
+        wish = () if mood is Mood.TERSE and rng.random() < 0.5 else (self._pick(topic.wishes),)
+        body = [self._pick(topic.openings), *(d.format_map(self.slots) for d in details), *wish]
+        return self._letter(rng.choice(_GREETINGS[mood]), rng.choice(_LEADS[mood]), body, rng.choice(_CLOSES[mood]))
+
+    def answer(self, topic: Topic) -> str:
+        """What the customer comes back with in between."""
+        lead = self.rng.choice(_FOLLOW_LEADS[self.mood])
+        body = [self._pick(topic.answers)]
+        if self.rng.random() < 0.25:
+            body.append(self._pick(topic.details))
+        return self._letter("", lead, body, "")
+
+    def nudge(self) -> str:
+        """A question where the answer is."""
+        return self._letter("", "", [self._pick(_NUDGES)], "")
+
+    def thanks(self, agent: str) -> str:
+        """A last friendly word."""
+        return self.rng.choice(_THANKS).format(agent=agent)
+
+    def complaint_after_solve(self, topic: Topic) -> str:
+        """The message that reopens a ticket."""
+        body = [self._pick(_REOPENS)]
+        if self.rng.random() < 0.5:
+            body.append(self._pick(topic.details))
+        return self._letter("", "", body, self.rng.choice(_CLOSES[self.mood]))
+
+    def _pick(self, texts: tuple[str, ...]) -> str:
+        return self.rng.choice(texts).format_map(self.slots)
+
+    def _letter(self, greeting: str, lead: str, body: list[str], close: str) -> str:
+        rng = self.rng
+        text = " ".join(part for part in (lead, *body) if part)
+        if self.mood is Mood.FURIOUS and rng.random() < 0.3:
+            text = text.replace(". ", "!! ", 1)
+        if self.mood is Mood.TERSE and rng.random() < 0.5:
+            text = text.lower()
+        if self.typos:
+            text = self._mistype(text)
+        if rng.random() < 0.05:
+            text = f"{text} {rng.choice(_EMOJI[self.mood])}"
+        if self.channel in ("chat", "mobile_sdk", "native_messaging"):
+            return text
+        lines = [part for part in (greeting, text, close) if part]
+        if self.channel == "email" and self.mood in (Mood.CALM, Mood.POLITE, Mood.ANNOYED) and greeting:
+            lines.append(self.name if rng.random() < 0.6 else self.name.split()[0])
+        return "\n\n".join(lines) if rng.random() < 0.8 else "\n".join(lines)
+
+    def _mistype(self, text: str) -> str:
+        rng = self.rng
+        words = text.split(" ")
+        for i, word in enumerate(words):
+            if len(word) > 4 and word.isalpha() and rng.random() < self.typos:
+                at = rng.randrange(1, len(word) - 1)
+                way = rng.randrange(3)
+                if way == 0:
+                    words[i] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+                elif way == 1:
+                    words[i] = word[:at] + word[at + 1 :]
+                else:
+                    words[i] = word[:at] + rng.choice(_LETTERS) + word[at + 1 :]
+        return " ".join(words)
+
+
+@dataclass(slots=True)
+class Desk:
+    """How agents write in one conversation."""
+
+    rng: Random
+    mood: Mood
+    channel: str
+    slots: dict[str, str]
+
+    def first(self, topic: Topic, agent: str) -> str:
+        """The first answer."""
+        return self._letter(topic.replies, agent, self.rng.choice(_EMPATHY[self.mood]))
+
+    def fix(self, topic: Topic, agent: str) -> str:
+        """The closing answer."""
+        return self._letter(topic.fixes, agent, "")
+
+    def holding(self, agent: str) -> str:
+        """A sign of life while others work on it."""
+        return self._letter(_HOLDING, agent, "")
+
+    def note(self, topic: Topic) -> str:
+        """An internal note about the case."""
+        return self.rng.choice(topic.notes).format_map(self.slots)
+
+    def triage_note(self) -> str:
+        """An internal note by whoever sorted the ticket."""
+        return self.rng.choice(_TRIAGE_NOTES)
+
+    def escalation_note(self) -> str:
+        """Why it goes to the next team."""
+        return self.rng.choice(_ESCALATION_NOTES)
+
+    def engineering_note(self) -> str:
+        """Why it goes to Engineering."""
+        return self.rng.choice(_ENGINEERING_NOTES)
+
+    def _letter(self, texts: tuple[str, ...], agent: str, empathy: str) -> str:
+        rng = self.rng
+        text = rng.choice(texts).format_map(self.slots)
+        parts = (empathy, text, rng.choice(_AGENT_CLOSES))
+        if self.channel in ("chat", "native_messaging"):
+            return " ".join(part for part in parts if part)
+        greeting = rng.choice(_AGENT_GREETINGS).format_map(self.slots)
+        body = " ".join(part for part in parts if part)
+        return f"{greeting}\n\n{body}\n\n{rng.choice(_SIGN_OFFS)}\n{agent}"
