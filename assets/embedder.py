@@ -226,6 +226,8 @@ def _tokenizer(folder: Path) -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    # "[SEP]" in a comment is what somebody wrote, not a mark of the model's.
+    tokenizer.encode_special_tokens = True
     return tokenizer
 
 

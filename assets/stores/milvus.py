@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _WRITE_ROWS = 1_000
 _READ_ROWS = 2_000
 """Keys in one filter; far below the 16,384 rows that Milvus returns at most."""
 _SCALARS = ("ticket_id", "comment_id", "organization_id", "created_at", "is_public", "author_role", "text_hash")
-_PLACE = ("start", "end")
+_PLACE = ("chunk", "start", "end")
 T = TypeVar("T")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -62,14 +63,11 @@ class CommentVector:
     """`agent` or `end_user`."""
     text_hash: str
     """SHA-256 of the normalised text, hex: equal texts have equal vectors."""
+    chunk: int
+    """Place of the chunk in its comment, from 0."""
     start: int
     end: int
     """Characters (from, to) of the comment's body that the chunk covers."""
-
-    @property
-    def chunk(self) -> int:
-        """Place of the chunk in its comment, from 0."""
-        return self.id % CHUNKS_PER_COMMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +121,28 @@ class Milvus:
     """An open Milvus; reads of a build see all its own writes, a user's search may lag by seconds."""
 
     def __init__(self, url: str, *, timeout: float = 30.0) -> None:
-        """Connect, or raise MilvusUnreachableError naming the host; `timeout` is seconds a call may take."""
+        """Nothing is opened before the first call; `timeout` is seconds a call may take."""
+        self._url = url
         self._where = urlsplit(url).netloc
         self._timeout = timeout
+        self._opened: MilvusClient | None = None
+        self._opening = threading.Lock()
         # It would print a traceback of every refused call; each one is raised as ours instead.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        with self._failures():
-            self._client = MilvusClient(uri=url, timeout=timeout)
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    @property
+    def _client(self) -> MilvusClient:
+        with self._opening:
+            if self._opened is None:
+                self._opened = MilvusClient(uri=self._url, timeout=min(self._timeout, 10.0))
+            return self._opened
 
     def version(self) -> str:
         """Version that the server tells; the cheapest real request."""
@@ -282,8 +291,12 @@ class Milvus:
         ]
 
     def count(self, collection: str) -> int:
-        """Rows that a search can reach, all acknowledged writes included."""
+        """Vectors in the collection, all acknowledged writes included."""
         return int(self._query(collection, "", ("count(*)",))[0]["count(*)"])
+
+    def comments(self, collection: str) -> int:
+        """Comments in the collection, all acknowledged writes included."""
+        return int(self._query(collection, "chunk == 0", ("count(*)",))[0]["count(*)"])
 
     def collections(self) -> list[str]:
         """Names of all comment collections of ours."""
@@ -361,6 +374,7 @@ def _row(entity: dict[str, Any]) -> CommentVector:
         is_public=bool(entity["is_public"]),
         author_role=str(entity["author_role"]),
         text_hash=str(entity["text_hash"]),
+        chunk=int(entity["chunk"]),
         start=int(entity["start"]),
         end=int(entity["end"]),
     )
