@@ -16,6 +16,8 @@ server.memory.pagecache.size=128m
 db.tx_log.rotation.retention_policy=keep_none
 db.tx_log.preallocate=false
 db.shutdown_transaction_end_timeout=1s
+internal.dbms.bolt.netty_server_shutdown_quiet_period=0
+internal.server.bolt.thread_pool_shutdown_wait_time=1s
 dbms.usage_report.enabled=false
 """
 
