@@ -193,14 +193,12 @@ class Milvus:
                 self._client.upsert(collection, entities, timeout=self._timeout)
 
     def delete(self, collection: str, where: Where) -> None:
-        """Delete what `where` names by ids; a missing row is no error."""
-        keys = where.comment_ids if where.comment_ids is not None else where.ticket_ids
-        if keys is None:
+        """Delete all of the comments or tickets that `where` names by id; a missing one is no error."""
+        if where.comment_ids is None and where.ticket_ids is None:
             raise MilvusError("deletion refused: it names neither comments nor tickets, so it would empty the whole")
-        for part in _parts(sorted(set(keys))):
-            narrowed = Where(comment_ids=part) if where.comment_ids is not None else Where(ticket_ids=part)
+        for part in _named(where):
             with self._failures():
-                self._client.delete(collection, filter=narrowed.expression(), timeout=self._timeout)
+                self._client.delete(collection, filter=part, timeout=self._timeout)
 
     def delete_keys(self, collection: str, ids: Sequence[int]) -> None:
         """Delete single chunks by key."""
@@ -208,28 +206,23 @@ class Milvus:
             with self._failures():
                 self._client.delete(collection, filter=f"id in {_numbers(part)}", timeout=self._timeout)
 
-    def rows_of(self, collection: str, comment_ids: Iterable[int]) -> list[CommentVector]:
-        """Stored chunks of these comments, without vectors."""
-        return [
-            _row(entity)
-            for part in _parts(sorted(set(comment_ids)))
-            for entity in self._query(collection, Where(comment_ids=part).expression(), (*_SCALARS, *_PLACE))
-        ]
-
-    def keys(self, collection: str, where: Where) -> set[int]:
-        """Keys of all rows within a time range or of tickets."""
-        found: set[int] = set()
+    def rows(self, collection: str, where: Where) -> list[CommentVector]:
+        """Stored chunks, without vectors, of comments or tickets named by id, or of a range of time."""
+        fields = (*_SCALARS, *_PLACE)
+        if where.comment_ids is not None or where.ticket_ids is not None:
+            return [_row(entity) for part in _named(where) for entity in self._query(collection, part, fields)]
+        found: list[CommentVector] = []
         with self._failures():
             iterator = self._client.query_iterator(
                 collection,
                 batch_size=_READ_ROWS,
                 filter=where.expression(),
-                output_fields=["id"],
+                output_fields=["id", *fields],
                 consistency_level="Strong",
                 timeout=self._timeout,
             )
             while entities := cast(list[dict[str, Any]], iterator.next()):
-                found.update(int(entity["id"]) for entity in entities)
+                found.extend(_row(entity) for entity in entities)
             iterator.close()
         return found
 
@@ -246,13 +239,11 @@ class Milvus:
         return found
 
     def vectors_of(self, collection: str, where: Where) -> tuple[list[CommentVector], NDArray[np.float32]]:
-        """Rows with their vectors (float32 [n, d]) of tickets or comments named by id."""
-        keys = where.comment_ids if where.comment_ids is not None else where.ticket_ids
+        """Rows with their vectors (float32 [n, d]) of comments or tickets named by id."""
         rows: list[CommentVector] = []
         vectors: list[NDArray[np.float32]] = []
-        for part in _parts(sorted(set(keys or ())), 500):
-            narrowed = Where(comment_ids=part) if where.comment_ids is not None else Where(ticket_ids=part)
-            for entity in self._query(collection, narrowed.expression(), (*_SCALARS, *_PLACE, "vector")):
+        for part in _named(where, 500):
+            for entity in self._query(collection, part, (*_SCALARS, *_PLACE, "vector")):
                 rows.append(_row(entity))
                 vectors.append(np.asarray(entity["vector"], dtype=np.float32))
         return rows, np.asarray(vectors, dtype=np.float32)
@@ -378,6 +369,16 @@ def _row(entity: dict[str, Any]) -> CommentVector:
         start=int(entity["start"]),
         end=int(entity["end"]),
     )
+
+
+def _named(where: Where, size: int = _READ_ROWS) -> Iterator[str]:
+    """Filters that together name all the ids of `where`, some thousand in each."""
+    if where.comment_ids is not None:
+        for part in _parts(sorted(set(where.comment_ids)), size):
+            yield Where(comment_ids=part).expression()
+    elif where.ticket_ids is not None:
+        for part in _parts(sorted(set(where.ticket_ids)), size):
+            yield Where(ticket_ids=part).expression()
 
 
 def _numbers(values: Sequence[int]) -> str:

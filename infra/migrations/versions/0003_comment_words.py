@@ -1,4 +1,4 @@
-"""Words of comments, so that a search also finds what is written exactly so."""
+"""Indexes on comments: their words, for searches, and who wrote internal notes, to tell agents."""
 
 from alembic import op
 
@@ -14,3 +14,4 @@ def upgrade() -> None:
         "create index ticket_comments_words on zendesk.ticket_comments"
         " using gin (to_tsvector('english', left(body, 65536)))"
     )
+    op.execute("create index ticket_comments_note_authors on zendesk.ticket_comments (author_id) where not is_public")
