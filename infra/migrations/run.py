@@ -67,9 +67,7 @@ def _ensure_login(connection: psycopg.Connection, url: str) -> str:
     exists = connection.execute("select 1 from pg_roles where rolname = %s", (user,)).fetchone()
     verb = sql.SQL("alter" if exists else "create")
     connection.execute(
-        sql.SQL("{} role {} login nosuperuser nocreatedb nocreaterole password {}").format(
-            verb, sql.Identifier(user), postgres.literal(password)
-        )
+        sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(user), postgres.literal(password))
     )
     return user
 
