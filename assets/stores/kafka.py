@@ -108,13 +108,22 @@ def extent(client: Consumer, topic: str, part: int) -> tuple[int, int]:
             low, high = client.get_watermark_offsets(TopicPartition(topic, part), timeout=_PATIENCE, cached=False)
         except KafkaException as error:
             # A topic that was just made has no leader for a moment.
-            if not error.args[0].retriable() and error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
-                raise KafkaStoreError(
-                    f"Kafka does not answer: offsets of {topic}/{part}: {error.args[0].name()}"
-                ) from None
+            fault: KafkaError = error.args[0]
+            passes = fault.retriable() or fault.code() in _LEADERLESS
+            if not passes or time.monotonic() > deadline:
+                raise KafkaStoreError(f"Kafka does not answer: offsets of {topic}/{part}: {fault.name()}") from None
             time.sleep(0.1)
         else:
             return int(low), int(high)
+
+
+def extents(bootstrap: str, topic: str, parts: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """The same for several partitions of a topic, with a connection of its own."""
+    client = Consumer({**_common(bootstrap), "group.id": "switchdesk-looks"})
+    try:
+        return {part: extent(client, topic, part) for part in parts}
+    finally:
+        client.close()
 
 
 def _common(bootstrap: str) -> dict[str, str | int | float | bool]:

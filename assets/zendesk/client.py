@@ -323,6 +323,12 @@ def open_client(settings: Settings) -> ZendeskClient:
     return ZendeskClient(url, credentials, limiter)
 
 
+def retirement_warning(settings: Settings) -> str | None:
+    """What to tell whoever still signs in with an API token; None for OAuth."""
+    has_client = settings.zendesk_client_id and settings.zendesk_client_secret
+    return None if has_client or not settings.zendesk_api_token else _TOKEN_RETIREMENT
+
+
 def account_of(url: str) -> str:
     """Host of an account's URL in lower case, with its port where that is not the scheme's own."""
     scheme, host, port = _origin(url)

@@ -262,11 +262,18 @@ class _Session:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
-                if self._stop.is_set():
-                    self._halt.set()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+                    if self._stop.is_set():
+                        self._halt.set()
+        except BaseException:
+            # Ctrl-C arrives here: the exporters end with their page, and what Kafka holds is still loaded.
+            self._halt.set()
+            for thread in threads:
+                thread.join()
+            raise
 
     def _read_in_turn(self, names: list[str], read: Callable[[Exporter, str], None], tally: _Tally) -> None:
         for name in names:
