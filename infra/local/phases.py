@@ -1,60 +1,140 @@
-"""Progress of a start: a live table on a terminal, plain lines elsewhere."""
+"""Phases of a run on the terminal: one line each, alive while it works, one plain line where nobody watches."""
 
-import sys
 import time
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
 
+import psycopg
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from infra.local.stack import State
+from assets.settings import Settings, SwitchdeskError
+from assets.stores import postgres
 
-_MARKS = {State.READY: "[green]ready[/]", State.STARTING: "[yellow]starting[/]", State.FAILED: "[red]failed[/]"}
+if TYPE_CHECKING:
+    import dagster as dg
+
+_COPY = "Copy the help desk"
+# Schema of an asset key, and the phase it belongs to.
+_PHASES = {
+    "zendesk": _COPY,
+    "analytics": "Build the marts",
+    "milvus": "Embed the comments",
+    "neo4j": "Build the graph",
+}
+# What a reader wants counted, in this order; other tables only count as tables.
+_WORDS = {
+    "tickets": "tickets",
+    "ticket_comments": "comments",
+    "users": "people",
+    "comment_embeddings": "chunks",
+    "ticket_graph": "nodes",
+}
+_REFRESH_SECONDS = 0.5
 
 
-class Progress:
-    """Shows what `stack.start` and `stack.stop` report."""
+class Phases:
+    """Shows the phases of a run from its events; give `listen` to the run."""
 
-    def __init__(self, parts: Iterable[str], stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr)
-        self._began = time.monotonic()
-        self._rows: dict[str, tuple[State, str]] = {}
-        self._parts = list(parts)
-        self._live = (
-            Live(get_renderable=self._table, console=self._console, refresh_per_second=6, transient=False)
-            if self._console.is_terminal
-            else None
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self._settings = settings
+        self._console = console
+        self._bar = Progress(
+            TextColumn(" "),
+            SpinnerColumn(style="cyan"),
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
+        self._steps: dict[str, str] = {}
+        self._planned: dict[str, int] = {}
+        self._left: dict[str, set[str]] = {}
+        self._made: dict[str, dict[str, int | None]] = {}
+        self._started: dict[str, float] = {}
+        self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Progress":
-        if self._live:
-            self._live.start()
-        return self
+    @contextmanager
+    def shown(self) -> Iterator["Phases"]:
+        """Keep the display alive while the run goes on."""
+        ended = Event()
+        watcher = Thread(target=self._watch_copy, args=(ended,), name="progress", daemon=True)
+        with self._bar:
+            if self._console.is_terminal:
+                watcher.start()
+            try:
+                yield self
+            finally:
+                ended.set()
+                if watcher.is_alive():
+                    watcher.join()
 
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
+    def listen(self, event: "dg.DagsterEvent") -> None:
+        """Follow one event of the run."""
+        kind = event.event_type_value
+        if kind == "ASSET_MATERIALIZATION_PLANNED" and event.step_key and event.asset_key:
+            phase = _PHASES.get(event.asset_key.path[0], "Build")
+            self._steps[event.step_key] = phase
+            self._left.setdefault(phase, set()).add(event.step_key)
+            self._planned[phase] = self._planned.get(phase, 0) + 1
+        phase = self._steps.get(event.step_key or "")
+        if phase is None:
+            return
+        if kind == "STEP_START":
+            self._start(phase)
+        elif kind == "ASSET_MATERIALIZATION" and event.asset_key:
+            rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
+            made = self._made.setdefault(phase, {})
+            made[event.asset_key.path[-1]] = int(str(rows.value)) if rows is not None else None
+            self._bar.update(self._tasks[phase], completed=len(made), detail=counts(made))
+        elif kind == "STEP_SUCCESS":
+            self._left[phase].discard(event.step_key or "")
+            if not self._left[phase]:
+                self._finish(phase)
 
-    def report(self, part: str, state: State, detail: str) -> None:
-        """Take one change."""
-        previous = self._rows.get(part)
-        if state is not State.STARTING:
-            detail = f"{detail}  {time.monotonic() - self._began:.1f} s".strip()
-        self._rows[part] = (state, detail)
-        if self._live is None and (previous is None or _is_news(previous, (state, detail))):
-            self._console.print(f"{part}: {state}{f' ({detail})' if detail else ''}", markup=False, highlight=False)
+    def _start(self, phase: str) -> None:
+        if phase in self._tasks:
+            return
+        self._started[phase] = time.monotonic()
+        # The copy's tables are reported at its very end: until then its bar only shows that it is alive.
+        total = None if phase == _COPY or self._planned[phase] == 1 else self._planned[phase]
+        self._tasks[phase] = self._bar.add_task(phase, total=total, detail="")
 
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for part in [*self._parts, *(name for name in self._rows if name not in self._parts)]:
-            if part in self._rows:
-                state, detail = self._rows[part]
-                table.add_row(part, _MARKS.get(state, str(state)), f"[dim]{detail}[/]")
-        return table
+    def _finish(self, phase: str) -> None:
+        self._bar.remove_task(self._tasks[phase])
+        made = self._made.get(phase, {})
+        line(self._console, phase, counts(made) or "nothing to do", time.monotonic() - self._started[phase])
+
+    def _watch_copy(self, ended: Event) -> None:
+        try:
+            url = self._settings.require("postgres_url")
+            with postgres.connect(url, application="switchdesk-progress", autocommit=True) as connection:
+                while not ended.wait(_REFRESH_SECONDS):
+                    task = self._tasks.get(_COPY)
+                    if task is None or task not in self._bar.task_ids:
+                        continue
+                    query = "select dataset, rows from catalog.datasets where dataset like 'zendesk.%'"
+                    rows = {str(name).partition(".")[2]: int(count) for name, count in connection.execute(query)}
+                    self._bar.update(task, detail=counts(rows))
+        except (psycopg.Error, SwitchdeskError, KeyError):
+            # The run itself reports a store that is gone; the display has nothing to add.
+            return
 
 
-def _is_news(previous: tuple[State, str], now: tuple[State, str]) -> bool:
-    """A download tells its bytes many times a second; a log wants the first word of it."""
-    return previous[0] != now[0] or previous[1].split(" ")[0] != now[1].split(" ")[0]
+def line(console: Console, what: str, outcome: str, seconds: float) -> None:
+    """One finished phase: what it was, what came of it, how long it took."""
+    console.print(f"  [green]✓[/green] {what:<20} {outcome:<52} [dim]{seconds:6.1f} s[/dim]", highlight=False)
+
+
+def counts(rows: Mapping[str, int | None]) -> str:
+    """The few tables a reader knows, with their rows; others as a number of tables and rows."""
+    known = [f"{rows[name]:,} {word}" for name, word in _WORDS.items() if rows.get(name) is not None]
+    if known or not rows:
+        return " · ".join(known)
+    total = sum(count or 0 for count in rows.values())
+    return f"{len(rows)} tables · {total:,} rows" if total else f"{len(rows)} tables"
