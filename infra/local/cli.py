@@ -86,7 +86,9 @@ def _set_globals(
     exported = os.environ.get("SWITCHDESK_DIR")
     if exported and Path(exported).absolute() != stack.path:
         # A shell that has another stack's settings exported means this one when it names it.
-        os.environ.update(stack.read_env())
+        for name, value in Directory(Path(exported)).read_env().items():
+            if os.environ.get(name) == value:
+                del os.environ[name]
     os.environ["SWITCHDESK_DIR"] = str(stack.path)
     context.obj = stack
 

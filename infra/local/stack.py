@@ -16,12 +16,15 @@ from assets.settings import Settings, load_settings
 from infra.local import launch, processes
 from infra.local.directory import Directory, Record
 from infra.local.errors import BrokenDirectory, PortTaken, StackError, StartFailed
+from infra.local.parts.desk import DemoDesk
 from infra.local.parts.part import Choices, NotAnswering, Part, Place
 from infra.local.parts.registry import PARTS, chosen
 
 _DEADLINE_SECONDS = 90.0
 _LEAST_FREE_BYTES = 1_000_000_000
 _LARGEST_LOG_BYTES = 10_000_000
+_DESK_URL = "SWITCHDESK_ZENDESK_URL"
+_DESK_SIZE = "SWITCHDESK_DEMO_TICKETS"
 
 
 class State(StrEnum):
@@ -54,9 +57,12 @@ def _silent(part: str, state: State, detail: str) -> None:
     """Report nothing."""
 
 
-def start(directory: Path, only: str | None = None, *, tickets: int = 300, report: Report = _silent) -> list[str]:
+def start(
+    directory: Path, only: str | None = None, *, tickets: int | None = None, report: Report = _silent
+) -> list[str]:
     """Start what `only` names (see `chosen`) and does not run yet; return the names of the parts started.
 
+    `tickets` is the size of the demo help desk, which is left out where the settings name a real one.
     Returns when every part answers. Raises StackError naming the first part that does not, others keep running.
     """
     home = Directory(directory)
@@ -64,16 +70,21 @@ def start(directory: Path, only: str | None = None, *, tickets: int = 300, repor
     with home.lock(lambda: report("stack", State.STARTING, "waiting for another switchdesk command")):
         _check_space(home)
         env = home.read_env()
+        has_own_desk = (load_settings(dir=home.path).zendesk_url or "") == env.get(_DESK_URL, "")
+        if not has_own_desk and (only is None or only == "stores"):
+            parts = tuple(part for part in parts if part.name != DemoDesk.name)
         _check_data(home, parts)
         running = {part.name for part in parts if (record := home.record(part.name)) and record.process.is_alive()}
         _end_strays(home)
         choices = Choices(env)
         choices.keep("SWITCHDESK_DIR", lambda: str(home.path))
         choices.keep("DAGSTER_HOME", lambda: str(home.data("dagster")))
+        if tickets is not None:
+            _resize_desk(env, tickets, is_running=DemoDesk.name in running)
         for part in parts:
             part.choose(choices)
         home.write_env(env)
-        place = Place(home, env, settings_of(env, home), tickets)
+        place = Place(home, env, settings_of(env, home), has_own_desk)
         for part in parts:
             if part.name not in running:
                 _check_port(part, place)
@@ -106,6 +117,16 @@ def status(directory: Path, only: str | None = None) -> list[PartStatus]:
     place = Place(home, env, settings_of(env, home))
     with ThreadPoolExecutor(len(parts)) as pool:
         return list(pool.map(lambda part: _status_of(part, place), parts))
+
+
+def _resize_desk(env: dict[str, str], tickets: int, *, is_running: bool) -> None:
+    present = env.get(_DESK_SIZE, str(tickets))
+    if is_running and present != str(tickets):
+        raise StackError(
+            f"demo desk already up with {present} tickets, not {tickets}; run `switchdesk down` first, "
+            "or leave --tickets out"
+        )
+    env[_DESK_SIZE] = str(tickets)
 
 
 def _check_space(home: Directory) -> None:

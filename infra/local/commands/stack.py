@@ -12,7 +12,7 @@ def up(
     only: Annotated[
         str | None, typer.Option(help="`stores` (the servers without Dagster, API and UI), or parts: postgres,kafka.")
     ] = None,
-    tickets: Annotated[int, typer.Option(min=1, help="Size of the demo help desk.")] = 300,
+    tickets: Annotated[int | None, typer.Option(min=0, help="Size of the demo help desk [default: 2000].")] = None,
 ) -> None:
     """Start the local stack in the background; returns when every part answers."""
     from infra.local import stack

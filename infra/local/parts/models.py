@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from infra.local.errors import StartFailed
-from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
+from infra.local.parts.http import get_json
+from infra.local.parts.part import Choices, Launch, Part, Place
 
 
 class Models(Part):
@@ -38,20 +39,7 @@ class Models(Part):
 
     def answer(self, place: Place) -> str:
         """List the models, with the key."""
-        import json
-        import urllib.error
-        import urllib.request
-
-        request = urllib.request.Request(
-            f"{place.env['SWITCHDESK_MODELS_URL']}/models",
-            headers={"Authorization": f"Bearer {place.env['SWITCHDESK_MODELS_API_KEY']}"},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=3) as response:
-                json.load(response)["data"]
-        except (OSError, ValueError, KeyError) as error:
-            raise NotAnswering(str(error)) from None
+        get_json(f"{place.env['SWITCHDESK_MODELS_URL']}/models", token=place.env["SWITCHDESK_MODELS_API_KEY"])
         return f"llama.cpp with {weights().stem}"
 
 

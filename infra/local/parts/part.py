@@ -35,8 +35,8 @@ class Place:
     directory: Directory
     env: dict[str, str]
     settings: Settings
-    tickets: int = 300
-    """How many tickets the demo help desk serves."""
+    has_own_desk: bool = True
+    """False where the user's settings name a real help desk."""
 
     def port_of(self, setting: str) -> int:
         """The port in a URL or `host:port` setting of this stack."""
@@ -44,6 +44,11 @@ class Place:
         port = urlsplit(value if "://" in value else f"//{value}").port
         assert port is not None, setting
         return port
+
+    def product_env(self) -> dict[str, str]:
+        """The environment of a part that is ours: this stack's settings, whatever else the caller has exported."""
+        ours = ("SWITCHDESK_ZENDESK_", "SWITCHDESK_DEMO_")
+        return {name: value for name, value in self.env.items() if self.has_own_desk or not name.startswith(ours)}
 
 
 class Choices:

@@ -16,6 +16,7 @@ from infra.local.errors import StartFailed
 from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
 
 _OWNER = "switchdesk"
+_LOCAL_USER = "local"
 _CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -107,7 +108,7 @@ class Postgres(Part):
             os.chown(fresh / "switchdesk.conf", *user)
         secret = urlsplit(place.env["SWITCHDESK_POSTGRES_URL"]).password
         statements = (
-            f"create role {_OWNER} login createrole password '{secret}'",
+            f"create role {_OWNER} login createrole createdb password '{secret}'",
             f"create database switchdesk owner {_OWNER}",
             f"create database dagster owner {_OWNER}",
             "revoke connect on database dagster from public",
@@ -123,11 +124,18 @@ class Postgres(Part):
         fresh.rename(data)
 
     def settle(self, place: Place, say: Callable[[str], None]) -> None:
-        """Bring schemas, tables and logins to the code's revision."""
+        """Bring schemas, tables and logins to the code's revision, and make the local user's API key once."""
         from infra.migrations.run import migrate
 
         say("migrating")
         migrate(place.settings)
+        if "SWITCHDESK_API_KEY" not in place.env:
+            from serving.access.asker import Scope
+            from serving.access.keys import ensure_key
+
+            say("making the local user's key")
+            place.env["SWITCHDESK_API_KEY"] = ensure_key(place.settings, _LOCAL_USER, scopes=list(Scope))
+            place.directory.write_env(place.env)
 
     def launch(self, place: Place) -> Launch:
         """The server itself, in the foreground of its own session."""

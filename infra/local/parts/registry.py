@@ -1,6 +1,9 @@
 """Every part of the stack, in the order in which people read them."""
 
 from infra.local.errors import StackError
+from infra.local.parts.api import Api
+from infra.local.parts.dagster import DagsterCode, DagsterDaemon, DagsterWebserver
+from infra.local.parts.desk import DemoDesk
 from infra.local.parts.kafka import Kafka
 from infra.local.parts.milvus import Milvus
 from infra.local.parts.models import Models
@@ -10,7 +13,7 @@ from infra.local.parts.postgres import Postgres
 from infra.local.parts.valkey import Valkey
 
 STORES: tuple[Part, ...] = (Postgres(), Valkey(), Kafka(), Neo4j(), Milvus(), Models())
-PARTS: tuple[Part, ...] = STORES
+PARTS: tuple[Part, ...] = (*STORES, DagsterCode(), DagsterWebserver(), DagsterDaemon(), Api(), DemoDesk())
 
 
 def chosen(only: str | None) -> tuple[Part, ...]:
