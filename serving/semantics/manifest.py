@@ -48,6 +48,7 @@ class Model:
     attributes: tuple[Attribute, ...]
     times: Mapping[str, tuple[str, Grain]]
     """Public name to (column expression, finest grain) of the time dimensions."""
+    default_time: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,24 @@ class Manifest:
     """For each model: public dimension to the name by which MetricFlow reaches it, and the attribute."""
     bases: Mapping[str, tuple[str, ...]]
     """Models that a metric's measures lie in."""
+    dated: Mapping[str, tuple[str, ...]]
+    """Time dimensions by which a metric's measures are dated."""
+    stocks: frozenset[str]
+    """Metrics that add up over anything but time: a period shows its last day."""
     semantics: Semantics
     """Without values."""
 
     def model_of(self, metric: str) -> Model:
         """The model through which a metric's dimensions are reached."""
         return self.models[self.bases[metric][0]]
+
+    def times_of(self, relation: str) -> tuple[str, ...]:
+        """Time dimensions of a measured mart, the one that its partitions are named by first."""
+        for name in self.paths:
+            model = self.models[name]
+            if model.relation == relation:
+                return tuple(sorted(model.times, key=lambda time: time != model.default_time))
+        return ()
 
 
 def load(connection: psycopg.Connection[Any]) -> tuple[Manifest, Semantics]:
@@ -108,6 +121,12 @@ def parse(digest: str, body: bytes) -> Manifest:
     measures = {measure["name"]: (raw, measure) for raw in semantic_models for measure in raw["measures"]}
     paths = {name: _paths(model, models) for name, model in models.items() if _has_facts(name, semantic_models)}
     bases = {name: tuple(sorted(_bases(raw, metrics, measures))) for name, raw in metrics.items()}
+    dated = {name: tuple(sorted(_dates(raw, metrics, measures))) for name, raw in metrics.items()}
+    stocks = frozenset(
+        name
+        for name, raw in metrics.items()
+        if any(measure["non_additive_dimension"] for _, measure in _measures(raw, metrics, measures))
+    )
     public = {name: _metric(raw, metrics, measures, models, paths) for name, raw in metrics.items()}
     dimensions = _dimensions(paths)
     _add_twins(document, paths)
@@ -117,6 +136,8 @@ def parse(digest: str, body: bytes) -> Manifest:
         models=MappingProxyType(models),
         paths=MappingProxyType(paths),
         bases=MappingProxyType(bases),
+        dated=MappingProxyType(dated),
+        stocks=stocks,
         semantics=Semantics(MappingProxyType(public), MappingProxyType(dimensions), digest),
     )
 
@@ -163,6 +184,7 @@ def _model(raw: dict[str, Any]) -> Model:
         },
         attributes=tuple(attributes),
         times=times,
+        default_time=(raw["defaults"] or {}).get("agg_time_dimension"),
     )
 
 
@@ -217,6 +239,10 @@ def _bases(raw: Mapping[str, Any], metrics: Mapping[str, dict[str, Any]], measur
     return {model["name"] for model, _ in _measures(raw, metrics, measures)}
 
 
+def _dates(raw: Mapping[str, Any], metrics: Mapping[str, dict[str, Any]], measures: Mapping[str, Any]) -> set[str]:
+    return {_default_time(model, measure) for model, measure in _measures(raw, metrics, measures)}
+
+
 def _metric(
     raw: Mapping[str, Any],
     metrics: Mapping[str, dict[str, Any]],
@@ -227,10 +253,12 @@ def _metric(
     meta = _meta(raw)
     used = _measures(raw, metrics, measures)
     names = sorted({model["name"] for model, _ in used})
-    defaults = {_default_time(model, measure) for model, measure in used}
+    defaults = _dates(raw, metrics, measures)
     own = [models[name] for name in names]
     shared = set.intersection(*(set(paths[name]) for name in names))
     times = {name for name in shared if all(paths[model][name][1].public.type == "time" for model in names)}
+    if any(measure["non_additive_dimension"] for _, measure in used):
+        times = defaults
     finest = max(
         (
             model.times[_default_time(source, measure)][1]
@@ -274,6 +302,10 @@ def _add_twins(document: dict[str, Any], paths: Mapping[str, Mapping[str, tuple[
     twin_measures: set[str] = set()
     for raw in document["semantic_models"]:
         _publish_relation(raw)
+        for measure in raw["measures"]:
+            # MetricFlow looks for the last day among the rows that a filter leaves; a group without open tickets that
+            # day would show an older one. The compiler picks the day itself.
+            measure["non_additive_dimension"] = None
         reached = paths.get(raw["name"], {}).get("tag")
         if reached is None:
             continue
