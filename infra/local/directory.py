@@ -30,6 +30,8 @@ class Record:
     """Unix seconds."""
     error: str | None = None
     """Why it is not to be had, where `up` gave up on it."""
+    is_settled: bool = False
+    """Whether what follows its first answer is done."""
 
 
 class Directory:
@@ -127,18 +129,20 @@ class Directory:
         try:
             fields = json.loads(self.record_file(part).read_text())
             process = processes.Process(int(fields["pid"]), int(fields["start_time"]))
-            return Record(process, int(fields["port"]), float(fields["started_at"]), fields.get("error"))
+            port, started_at = int(fields["port"]), float(fields["started_at"])
+            return Record(process, port, started_at, fields.get("error"), bool(fields.get("settled")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def mark_failed(self, part: str, record: Record, error: str) -> None:
-        """Note why `up` gave up on a part, for `status` to tell."""
+    def keep(self, part: str, record: Record) -> None:
+        """Replace a part's record."""
         fields = {
             "pid": record.process.pid,
             "start_time": record.process.start_time,
             "port": record.port,
             "started_at": record.started_at,
-            "error": error,
+            "error": record.error,
+            "settled": record.is_settled,
         }
         _write(self.record_file(part), json.dumps(fields))
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -220,8 +220,9 @@ def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, giv
     record = home.record(part.name)
     assert record is not None
     detail = _wait(part, place, record, report, giving_up)
-    if not is_running:
+    if not record.is_settled:
         part.settle(place, lambda text: report(part.name, State.STARTING, text))
+        home.keep(part.name, replace(record, is_settled=True))
     report(part.name, State.READY, detail)
 
 
@@ -262,7 +263,7 @@ def _wait(part: Part, place: Place, record: Record, report: Report, giving_up: t
             reason = f"no answer within {_DEADLINE_SECONDS:.0f} s ({error})"
         if not is_alive or time.monotonic() > deadline:
             processes.end(processes.family([record.process]), patience=part.patience)
-            home.mark_failed(part.name, record, reason)
+            home.keep(part.name, replace(record, error=reason))
             report(part.name, State.FAILED, reason)
             lines = "".join(f"\n  {line}" for line in home.last_lines(part.name))
             raise StartFailed(
@@ -292,11 +293,13 @@ def _status_of(part: Part, place: Place) -> PartStatus:
         return PartStatus(part.name, State.STOPPED, None, None, 0.0, "")
     if not record.process.is_alive():
         last = place.directory.last_lines(part.name, 1)
-        detail = record.error or "died" + (f"; last line of its log: {last[0]}" if last else "")
+        detail = record.error or "died" + (f"; last line of its log: {last[0][:160]}" if last else "")
         return PartStatus(part.name, State.FAILED, None, record.port or None, 0.0, detail)
     memory = processes.memory_mb(processes.family([record.process]))
     try:
         state, detail = State.READY, part.answer(place)
+        if not record.is_settled:
+            state, detail = State.STARTING, f"{detail}, not set up to the end: `switchdesk up` does it"
     except NotAnswering as error:
         is_young = time.time() - record.started_at < _DEADLINE_SECONDS
         state = State.STARTING if is_young else State.FAILED

@@ -109,6 +109,7 @@ class Postgres(Part):
         secret = urlsplit(place.env["SWITCHDESK_POSTGRES_URL"]).password
         statements = (
             f"create role {_OWNER} login createrole createdb password '{secret}'",
+            f"grant pg_signal_backend to {_OWNER}",
             f"create database switchdesk owner {_OWNER}",
             f"create database dagster owner {_OWNER}",
             "revoke connect on database dagster from public",
