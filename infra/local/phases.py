@@ -128,7 +128,7 @@ class Phases:
 
 def line(console: Console, what: str, outcome: str, seconds: float) -> None:
     """One finished phase: what it was, what came of it, how long it took."""
-    console.print(f"  [green]✓[/green] {what:<20} {outcome:<52} [dim]{seconds:6.1f} s[/dim]", highlight=False)
+    console.print(f"  [green]✓[/green] {what:<20} {outcome:<45} [dim]{seconds:6.1f} s[/dim]", highlight=False)
 
 
 def counts(rows: Mapping[str, int | None]) -> str:

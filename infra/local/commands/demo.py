@@ -1,0 +1,204 @@
+"""`switchdesk demo`: the whole way once, on the demo help desk."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assets.settings import Settings, SwitchdeskError, load_settings
+from infra.local.directory import Directory
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from infra.local.tour import Step
+
+_TICKETS = 2000
+_TRIES = 3
+_ANSWER_SECONDS = 120.0
+
+
+class DemoFailed(SwitchdeskError):
+    """The demo did not show what it is to show."""
+
+
+def demo(
+    context: typer.Context,
+    tickets: Annotated[int, typer.Option(min=50, help="Size of the demo help desk.")] = _TICKETS,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Stay up until Ctrl-C, or stop at the end.")] = True,
+) -> None:
+    """Show the whole way once: start everything, copy the demo help desk, build, and ask five questions."""
+    from rich.console import Console
+
+    from infra.local import stack
+
+    directory = context.obj
+    assert isinstance(directory, Directory)
+    _refuse_a_real_desk(directory)
+    console = Console(highlight=False)
+    began = time.monotonic()
+    console.print("\n[bold]Switchdesk[/bold] [dim]the whole way once, on a made-up help desk[/dim]\n")
+    with _terminates_like_interrupt():
+        started: list[str] = []
+        try:
+            started = _start(directory, tickets, console)
+            settings = load_settings()
+            _load(settings, console)
+            console.print(f"\n  [dim]ready after {time.monotonic() - began:.0f} s[/dim]\n")
+            _ask_all(settings, console)
+            _show_addresses(directory, console)
+            if keep:
+                console.print("  Everything stays up until Ctrl-C.\n")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            console.print()
+        finally:
+            # A stack that was up before the demo belongs to somebody: it is left as it was found.
+            if started:
+                with console.status("  stopping every part"):
+                    stack.stop(directory.path)
+                console.print(f"  [green]✓[/green] stopped; the data stays in {directory.path}\n")
+
+
+def _refuse_a_real_desk(directory: Directory) -> None:
+    named = os.environ.get("SWITCHDESK_ZENDESK_URL")
+    if named and named != directory.read_env().get("SWITCHDESK_ZENDESK_URL"):
+        raise DemoFailed(
+            f"demo refused: SWITCHDESK_ZENDESK_URL names {named}, and the demo copies a made-up help desk; unset it, "
+            "or run `switchdesk up`, `sync` and `build` for that one"
+        )
+
+
+@contextmanager
+def _terminates_like_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does, so that nothing is left running."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start(directory: Directory, tickets: int, console: "Console") -> list[str]:
+    from infra.local import stack
+    from infra.local.parts.registry import PARTS
+    from infra.local.phases import line
+
+    began = time.monotonic()
+    ready: set[str] = set()
+    with console.status("  starting") as display:
+
+        def report(part: str, state: stack.State, detail: str) -> None:
+            if state is stack.State.READY:
+                ready.add(part)
+            waiting = [each.name for each in PARTS if each.name not in ready]
+            display.update(f"  starting {', '.join(waiting[:4])}{' …' if len(waiting) > 4 else ''} [dim]{detail}[/dim]")
+
+        started = stack.start(directory.path, tickets=tickets, report=report)
+    what = f"{len(started)} parts up" if started else "already up"
+    line(console, "Start the servers", what, time.monotonic() - began)
+    return started
+
+
+def _load(settings: Settings, console: "Console") -> None:
+    from infra.local.phases import Phases
+    from infra.local.runs import run_job
+
+    with Phases(settings, console).shown() as phases:
+        run_job(settings, "initial_load", on_event=phases.listen)
+
+
+def _ask_all(settings: Settings, console: "Console") -> None:
+    from infra.local.tour import steps, world_at
+
+    now = datetime.now(UTC)
+    for number, step in enumerate(steps(now, world_at(settings, now)), start=1):
+        console.print(f"  [bold cyan]{number}[/bold cyan]  [bold]{step.question}[/bold]")
+        answer, equal = _ask(settings, step)
+        _show(console, answer)
+        console.print(f"     [green]= the help desk itself: {equal}[/green]\n")
+
+
+def _ask(settings: Settings, step: "Step") -> tuple[dict[str, Any], str]:
+    """Ask, and compare with the world as of the answer's data; a miss may be a change under way, so ask again."""
+    import httpx
+
+    from infra.local.desk.truth import Truth
+    from infra.local.runs import run_job
+    from infra.local.tour import Unequal, as_of, world_at
+
+    with httpx.Client(
+        base_url=settings.require("api_url"),
+        headers={"Authorization": f"Bearer {settings.require('api_key')}"},
+        timeout=_ANSWER_SECONDS,
+        trust_env=False,
+    ) as client:
+        for attempt in range(1, _TRIES + 1):
+            response = client.post(
+                "/v1/ask", json={"question": step.question, "budget_usd": step.budget_usd, "cache": step.cache}
+            )
+            if response.status_code != 200:
+                raise DemoFailed(f"question not answered: {step.question}: {_problem(response)}")
+            answer: dict[str, Any] = response.json()
+            if answer["status"] not in ("answered", "partial"):
+                raise DemoFailed(f"question not answered: {step.question}: {answer['text']}")
+            try:
+                equal = step.compare(answer, Truth(world_at(settings, as_of(answer))))
+            except Unequal:
+                if attempt == _TRIES:
+                    raise
+                # Streams are read one after the other: a ticket may have changed between two of them.
+                run_job(settings, "initial_load")
+                continue
+            return answer, equal
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _problem(response: Any) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the API answers {response.status_code}"
+
+
+def _show(console: "Console", answer: dict[str, Any]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    model = answer["model"] or "no model"
+    cost = f"${answer['cost_usd']:.4f}"
+    console.print(
+        f"     [dim]{answer['tier']} · {model} · {cost} · {answer['latency_ms']:,} ms · {_evidence(answer)}[/dim]"
+    )
+    # Ticket text may hold anything: no control character of it reaches the terminal, no bracket of it is markup.
+    text = "".join(character for character in answer["text"] if character == "\n" or character.isprintable())
+    console.print(Padding(Text("\n".join(text.splitlines()[:8])), (0, 0, 0, 5)))
+
+
+def _evidence(answer: dict[str, Any]) -> str:
+    parts = []
+    if answer["rows"]:
+        parts.append(f"{len(answer['rows'])} rows")
+    if answer["citations"]:
+        parts.append(f"{len(answer['citations'])} quotes")
+    if answer["ticket_ids"]:
+        parts.append(f"{len(answer['ticket_ids'])} tickets")
+    datasets = sorted({f"{each['dataset']} v{each['version']}" for each in answer["data"]})
+    return " · ".join([*parts, *datasets[:2]])
+
+
+def _show_addresses(directory: Directory, console: "Console") -> None:
+    env = directory.read_env()
+    console.print(f"  Dagster    {env['SWITCHDESK_DAGSTER_URL']}")
+    console.print(f"  API docs   {env['SWITCHDESK_API_URL']}/docs")
+    console.print(f'  API key    in {directory.env_file}, or `switchdesk ask "..."`\n')

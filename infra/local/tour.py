@@ -1,0 +1,130 @@
+"""The five questions of the demo, and what their answers must equal in the world behind the demo help desk."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from assets.settings import Settings, SwitchdeskError
+from infra.local.desk.calendar import DAY
+from infra.local.desk.journal import Journal
+from infra.local.desk.truth import Truth
+from infra.local.desk.world import World
+from infra.local.directory import Directory
+
+_SEED = 7
+_TICKETS_SETTING = "SWITCHDESK_DEMO_TICKETS"
+
+Json = Mapping[str, Any]
+
+
+class Unequal(SwitchdeskError):
+    """An answer says something else than the help desk itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question, the tier that is to answer it, and the comparison with the world."""
+
+    question: str
+    tier: str
+    compare: Callable[[Json, Truth], str]
+    """Says what was found equal; raises Unequal where it is not."""
+    budget_usd: float = 0.01
+    cache: str = "refresh"
+    """`refresh` shows the tier at work also the second time."""
+
+
+def steps(now: datetime, world: World) -> tuple[Step, ...]:
+    """Five questions for this moment: a breakdown, the same again, what people say, what hangs together, and why."""
+    problem, _ = max(Truth(world).problems().items(), key=lambda each: each[1])
+    crash = next(surge for surge in world.story.surges if surge.name == "app_crash")
+    week = datetime.fromtimestamp(crash.start - crash.start % DAY, UTC)
+    return (
+        Step("How many tickets were created last month, by channel?", "planner", _created_by_channel(now)),
+        Step("Number of tickets created last month per channel", "cache", _created_by_channel(now), cache="use"),
+        Step("What do customers say about late deliveries?", "semantic", _quotes_are_verbatim, 0.05),
+        Step(f"Which incidents belong to problem {problem}?", "graph", _incidents_of(problem)),
+        Step(f"Why were so many tickets created in the week of {week:%Y-%m-%d}?", "complex", _quotes_are_verbatim, 0.5),
+    )
+
+
+def world_at(settings: Settings, moment: datetime) -> World:
+    """The demo world as it was at a moment, written anew from its seed and journal, apart from everything exported."""
+    directory = Directory(settings.dir)
+    tickets = int(directory.read_env()[_TICKETS_SETTING])
+    journal = Journal.open(directory.path / "desk.json", tickets, _SEED, None, int(moment.timestamp()))
+    at = int(moment.timestamp())
+    world = World.build(tickets, _SEED, datetime.fromtimestamp(journal.epoch, UTC))
+    for first, last, per_hour in journal.live:
+        for minute in range(first, min(last, at // 60) + 1):
+            world.live(minute, per_hour)
+    if at > journal.epoch:
+        world.advance(at)
+    return world
+
+
+def as_of(answer: Json) -> datetime:
+    """The moment up to which everything an answer rests on is complete."""
+    return min(datetime.fromisoformat(dataset["as_of"]) for dataset in answer["data"])
+
+
+def last_month(now: datetime) -> tuple[datetime, datetime]:
+    """The previous calendar month in UTC; the end is exclusive."""
+    end = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (end - timedelta(days=1)).replace(day=1), end
+
+
+def _created_by_channel(now: datetime) -> Callable[[Json, Truth], str]:
+    def compare(answer: Json, truth: Truth) -> str:
+        start, end = (int(moment.timestamp()) for moment in last_month(now))
+        expected = truth.by("channel", start, end)
+        _equal(_breakdown(answer), expected)
+        return f"{sum(expected.values()):,} tickets in {len(expected)} channels"
+
+    return compare
+
+
+def _incidents_of(problem: int) -> Callable[[Json, Truth], str]:
+    def compare(answer: Json, truth: Truth) -> str:
+        expected = set(truth.incidents(problem))
+        found = set(answer["ticket_ids"]) - {problem}
+        # A long list is cut; what is listed must be right, and its number is in the text.
+        if not answer["truncated"]:
+            _equal(sorted(found), sorted(expected))
+        elif not found <= expected:
+            raise Unequal(f"answer unlike the help desk: {sorted(found - expected)} do not belong to problem {problem}")
+        return f"{len(expected):,} incidents of problem {problem}"
+
+    return compare
+
+
+def _quotes_are_verbatim(answer: Json, truth: Truth) -> str:
+    citations = answer["citations"]
+    if not citations:
+        raise Unequal("answer without evidence: it quotes no comment")
+    comments = {comment.id: comment for _, comment in truth.comments()}
+    for citation in citations:
+        comment = comments.get(citation["comment_id"])
+        if comment is None:
+            raise Unequal(f"answer unlike the help desk: comment {citation['comment_id']} is not there")
+        if not _is_within(citation["quote"], comment.body):
+            raise Unequal(f"answer unlike the help desk: the quote of comment {citation['comment_id']} is not in it")
+    tickets = Counter(citation["ticket_id"] for citation in citations)
+    return f"{len(citations)} quotes from {len(tickets)} tickets, word for word"
+
+
+def _is_within(quote: str, body: str) -> bool:
+    return " ".join(quote.split()) in " ".join(body.split())
+
+
+def _breakdown(answer: Json) -> dict[str, int]:
+    roles = [column["role"] for column in answer["columns"]]
+    name, value = roles.index("dimension"), roles.index("metric")
+    return {str(row[name]): int(row[value]) for row in answer["rows"] if row[value]}
+
+
+def _equal(found: object, expected: object) -> None:
+    if found != expected:
+        raise Unequal(f"answer unlike the help desk: it says {found}, the help desk {expected}")
