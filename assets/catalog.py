@@ -113,6 +113,15 @@ def publish(
     return int(published[0])
 
 
+def mark_failed(connection: psycopg.Connection[Any], schema: str, failed_checks: Sequence[str]) -> None:
+    """Note on every dataset of a schema that its newest build failed and was not published; the live one stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update catalog.datasets set failed_checks = %s where split_part(dataset, '.', 1) = %s",
+            (list(failed_checks), schema),
+        )
+
+
 def current(connection: psycopg.Connection[Any]) -> Snapshot:
     """Read the whole catalogue in the caller's transaction (REPEATABLE READ ties it to the rows read beside it)."""
     with connection.cursor() as cursor:

@@ -1,16 +1,18 @@
-"""The dbt project: where it lies, its parsed manifest, and the environment in which dbt runs."""
+"""The dbt project: where it lies, its parsed manifest, and how it is built."""
 
 import fcntl
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+import orjson
 from dagster_dbt import DbtProject
 from sqlalchemy.engine import make_url
 
@@ -20,6 +22,8 @@ PROJECT_DIR = Path(__file__).resolve().parents[1] / "dbt_project"
 DBT = Path(sys.executable).with_name("dbt")
 BUILD_SCHEMA = "analytics_build"
 """Where dbt builds and tests, beside the live marts."""
+
+_AS_OF = "SWITCHDESK_DBT_AS_OF"
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +56,60 @@ def semantic_manifest() -> bytes:
     return (dbt_project().manifest_path.parent / "semantic_manifest.json").read_bytes()
 
 
-@contextmanager
-def dbt_environment(settings: Settings, *, schema: str = BUILD_SCHEMA) -> Iterator[None]:
-    """Set what `profiles.yml` reads while dbt runs; the password is in no argument, log or file.
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """How one model or test of a build ended."""
 
-    dbt hides the value of a variable whose name starts with DBT_ENV_SECRET_ in everything it prints.
+    unique_id: str
+    status: str
+    """`success` or `pass`; otherwise `error`, `fail`, `warn` or `skipped`."""
+    message: str
+    failures: int
+    """Rows that a test found wrong."""
+    seconds: float
+
+    @property
+    def is_good(self) -> bool:
+        """The model was built, or the test holds."""
+        return self.status in {"success", "pass"}
+
+
+def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) -> list[NodeResult]:
+    """Build and test every model into `schema`; return how each went, failed ones included.
+
+    Raises DbtError where dbt could not start building at all. The connection travels in the environment of the
+    process alone, so no argument, log or file holds the password.
     """
+    project = dbt_project()
+    with tempfile.TemporaryDirectory(prefix="switchdesk-dbt-") as folder:
+        target = Path(folder)
+        parsed = project.manifest_path.parent / "partial_parse.msgpack"
+        if parsed.is_file():
+            shutil.copy(parsed, target)
+        result = _dbt(
+            ["build", "--exclude-resource-type", "unit_test"],
+            target,
+            {**_connection(settings, schema), _AS_OF: as_of.isoformat()},
+        )
+        results = target / "run_results.json"
+        if not results.is_file():
+            raise DbtError(f"dbt did not build: {_tail(result)}")
+        return [
+            NodeResult(
+                unique_id=entry["unique_id"],
+                status=entry["status"],
+                message=entry.get("message") or "",
+                failures=entry.get("failures") or 0,
+                seconds=entry["execution_time"],
+            )
+            for entry in orjson.loads(results.read_bytes())["results"]
+        ]
+
+
+def _connection(settings: Settings, schema: str) -> dict[str, str]:
+    """What `profiles.yml` reads; dbt hides variables named DBT_ENV_SECRET_ in everything it prints."""
     url = make_url(settings.require("postgres_url"))
-    values = {
+    return {
         "SWITCHDESK_DBT_HOST": url.host or "127.0.0.1",
         "SWITCHDESK_DBT_PORT": str(url.port or 5432),
         "SWITCHDESK_DBT_USER": url.username or "",
@@ -67,16 +117,21 @@ def dbt_environment(settings: Settings, *, schema: str = BUILD_SCHEMA) -> Iterat
         "SWITCHDESK_DBT_SCHEMA": schema,
         "DBT_ENV_SECRET_SWITCHDESK_PASSWORD": str(url.password or ""),
     }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+
+
+def _dbt(arguments: list[str], target: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [str(DBT), "--no-use-colors", *arguments, "--project-dir", str(PROJECT_DIR), "--profiles-dir"]
+    return subprocess.run(
+        [*command, str(PROJECT_DIR), "--target-path", str(target), "--log-path", str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **environment},
+    )
+
+
+def _tail(result: subprocess.CompletedProcess[str]) -> str:
+    return (result.stdout.strip() or result.stderr.strip())[-1500:]
 
 
 def _target() -> Path:
@@ -100,13 +155,6 @@ def _is_fresh(target: Path) -> bool:
 
 def _parse(target: Path) -> None:
     log.info("parsing the dbt project")
-    command = [str(DBT), "--no-use-colors", "parse", "--project-dir", str(PROJECT_DIR), "--profiles-dir"]
-    result = subprocess.run(
-        [*command, str(PROJECT_DIR), "--target-path", str(target), "--log-path", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-    )
+    result = _dbt(["parse"], target, {})
     if result.returncode:
-        raise DbtError(f"dbt project does not parse: {result.stdout.strip()[-1500:]}")
+        raise DbtError(f"dbt project does not parse: {_tail(result)}")

@@ -1,4 +1,5 @@
 {# The moment up to which the copy holds everything; now where nobody says. #}
 {% macro as_of() -%}
-    {% if var('as_of') %}'{{ var("as_of") }}'::timestamptz{% else %}now(){% endif %}
+    {% set moment = env_var('SWITCHDESK_DBT_AS_OF', '') -%}
+    {% if moment %}'{{ moment }}'::timestamptz{% else %}now(){% endif %}
 {%- endmacro %}
