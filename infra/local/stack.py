@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from assets.settings import Settings, load_settings
+from assets.settings import Settings, SwitchdeskError, load_settings
 from infra.local import launch, processes
 from infra.local.directory import Directory, Record
 from infra.local.errors import BrokenDirectory, PortTaken, StackError, StartFailed
@@ -63,7 +63,7 @@ def start(
     """Start what `only` names (see `chosen`) and does not run yet; return the names of the parts started.
 
     `tickets` is the size of the demo help desk, which is left out where the settings name a real one.
-    Returns when every part answers. Raises StackError naming the first part that does not, others keep running.
+    Returns when every part answers. Raises StackError naming the parts that do not, the others keep running.
     """
     home = Directory(directory)
     parts = chosen(only)
@@ -88,8 +88,7 @@ def start(
         for part in parts:
             if part.name not in running:
                 _check_port(part, place)
-        _start_all(parts, running, place, report)
-        return [part.name for part in parts if part.name not in running]
+        return _start_all(parts, running, place, report)
 
 
 def stop(directory: Path, *, report: Report = _silent) -> list[str]:
@@ -172,58 +171,56 @@ def _check_port(part: Part, place: Place) -> None:
         )
 
 
-class _Abandoned(Exception):
-    """Another part failed first."""
+class _Waiting(Exception):
+    """A part that this one needs failed, or the start was interrupted."""
 
 
-def _start_all(parts: tuple[Part, ...], running: set[str], place: Place, report: Report) -> None:
-    giving_up = threading.Event()
-    futures: dict[str, Future[None]] = {}
-    failures: list[BaseException] = []
+def _start_all(parts: tuple[Part, ...], running: set[str], place: Place, report: Report) -> list[str]:
+    """Bring all up at once, each after those it needs; return those that were not up and settled before."""
+    interrupted = threading.Event()
+    futures: dict[str, Future[bool]] = {}
 
-    def run(part: Part) -> None:
-        try:
-            for name in part.after:
-                if name in futures:
-                    futures[name].result()
-            _bring_up(part, place, report, is_running=part.name in running, giving_up=giving_up)
-        except _Abandoned:
-            raise
-        except BaseException as error:
-            if not giving_up.is_set():
-                giving_up.set()
-                failures.append(error)
-            raise _Abandoned from error
+    def run(part: Part) -> bool:
+        for name in part.after:
+            if name in futures and futures[name].exception():
+                report(part.name, State.FAILED, f"not started: it needs {name}")
+                raise _Waiting
+        return _bring_up(part, place, report, is_running=part.name in running, interrupted=interrupted)
 
     with ThreadPoolExecutor(len(parts)) as pool:
         try:
             for part in parts:
                 futures[part.name] = pool.submit(run, part)
-            for future in futures.values():
-                future.exception()
+            failures = [failure for future in futures.values() if (failure := future.exception())]
         except BaseException:
-            giving_up.set()
+            interrupted.set()
             raise
-    if failures:
-        raise failures[0]
+    own = [failure for failure in failures if not isinstance(failure, _Waiting)]
+    if own and all(isinstance(failure, SwitchdeskError) for failure in own):
+        raise StartFailed("\n".join(str(failure) for failure in own))
+    if own:
+        raise next(failure for failure in own if not isinstance(failure, SwitchdeskError))
+    return [name for name, future in futures.items() if future.result()]
 
 
-def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, giving_up: threading.Event) -> None:
+def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, interrupted: threading.Event) -> bool:
     home = place.directory
     if not is_running:
         report(part.name, State.STARTING, "")
         part.lay_out(place, lambda text: report(part.name, State.STARTING, text))
         home.mark_made(part.name)
-        if giving_up.is_set():
-            raise _Abandoned
+        if interrupted.is_set():
+            raise _Waiting
         _launch(part, place)
     record = home.record(part.name)
     assert record is not None
-    detail = _wait(part, place, record, report, giving_up)
-    if not record.is_settled:
+    detail = _wait(part, place, record, report, interrupted)
+    must_settle = part.settles and not record.is_settled
+    if must_settle:
         part.settle(place, lambda text: report(part.name, State.STARTING, text))
         home.keep(part.name, replace(record, is_settled=True))
     report(part.name, State.READY, detail)
+    return must_settle or not is_running
 
 
 def _launch(part: Part, place: Place) -> None:
@@ -249,7 +246,7 @@ def _launch(part: Part, place: Place) -> None:
         raise StartFailed(f"{part.name} not started: {done.stderr.strip().splitlines()[-1]}")
 
 
-def _wait(part: Part, place: Place, record: Record, report: Report, giving_up: threading.Event) -> str:
+def _wait(part: Part, place: Place, record: Record, report: Report, interrupted: threading.Event) -> str:
     """Ask until it answers; StartFailed where it dies first or the deadline passes."""
     home = place.directory
     deadline = time.monotonic() + _DEADLINE_SECONDS
@@ -270,8 +267,8 @@ def _wait(part: Part, place: Place, record: Record, report: Report, giving_up: t
                 f"{part.name} failed: {reason}; its log is {home.log(part.name)}; "
                 f"what else was started goes on, `switchdesk up` tries again, `switchdesk down` stops all{lines}"
             )
-        if giving_up.wait(0.1):
-            raise _Abandoned
+        if interrupted.wait(0.1):
+            raise _Waiting
 
 
 def _stop_part(home: Directory, part: Part, report: Report) -> bool:
@@ -298,7 +295,7 @@ def _status_of(part: Part, place: Place) -> PartStatus:
     memory = processes.memory_mb(processes.family([record.process]))
     try:
         state, detail = State.READY, part.answer(place)
-        if not record.is_settled:
+        if part.settles and not record.is_settled:
             state, detail = State.STARTING, f"{detail}, not set up to the end: `switchdesk up` does it"
     except NotAnswering as error:
         is_young = time.time() - record.started_at < _DEADLINE_SECONDS

@@ -6,20 +6,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
+
 from assets.settings import Settings, SwitchdeskError
 from infra.local.desk.calendar import DAY
 from infra.local.desk.journal import Journal
 from infra.local.desk.truth import Truth
 from infra.local.desk.world import World
 from infra.local.directory import Directory
+from infra.local.runs import run_job
 
 _SEED = 7
+_TRIES = 3
+_ANSWER_SECONDS = 120.0
 _TICKETS_SETTING = "SWITCHDESK_DEMO_TICKETS"
 
 Json = Mapping[str, Any]
 
 
-class Unequal(SwitchdeskError):
+class TourError(SwitchdeskError):
+    """The tour cannot go on."""
+
+
+class NotAnswered(TourError):
+    """A question got no answer."""
+
+
+class Unequal(TourError):
     """An answer says something else than the help desk itself."""
 
 
@@ -50,6 +63,28 @@ def steps(now: datetime, world: World) -> tuple[Step, ...]:
     )
 
 
+def ask(settings: Settings, step: Step) -> tuple[dict[str, Any], str]:
+    """Ask the API, and compare with the world as of the answer's data; return the answer and what was found equal."""
+    with httpx.Client(
+        base_url=settings.require("api_url"),
+        headers={"Authorization": f"Bearer {settings.require('api_key')}"},
+        timeout=_ANSWER_SECONDS,
+        # The API is on this machine: a proxy of the environment is for the outside.
+        trust_env=False,
+    ) as client:
+        attempt = 1
+        while True:
+            answer = _answer(client, step)
+            try:
+                return answer, step.compare(answer, Truth(world_at(settings, as_of(answer))))
+            except Unequal:
+                if attempt == _TRIES:
+                    raise
+            # The desk is live and streams are read one after the other: a ticket may have changed between two of them.
+            attempt += 1
+            run_job(settings, "initial_load")
+
+
 def world_at(settings: Settings, moment: datetime) -> World:
     """The demo world as it was at a moment, written anew from its seed and journal, apart from everything exported."""
     directory = Directory(settings.dir)
@@ -63,6 +98,25 @@ def world_at(settings: Settings, moment: datetime) -> World:
     if at > journal.epoch:
         world.advance(at)
     return world
+
+
+def _answer(client: httpx.Client, step: Step) -> dict[str, Any]:
+    try:
+        response = client.post(
+            "/v1/ask", json={"question": step.question, "budget_usd": step.budget_usd, "cache": step.cache}
+        )
+    except httpx.HTTPError as error:
+        raise NotAnswered(
+            f"API does not answer: {client.base_url}: {type(error).__name__}; see `switchdesk doctor`"
+        ) from None
+    body = response.json() if response.headers.get("content-type", "").partition(";")[0].endswith("json") else {}
+    if response.status_code != 200:
+        raise NotAnswered(
+            f"question not answered: {step.question} ({response.status_code}: {body.get('detail', 'no reason')})"
+        )
+    if body["status"] not in ("answered", "partial"):
+        raise NotAnswered(f"question not answered: {step.question} ({body['status']}: {body['text']})")
+    return body
 
 
 def as_of(answer: Json) -> datetime:

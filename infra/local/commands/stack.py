@@ -44,18 +44,10 @@ def status(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
 ) -> None:
     """Show every part and every stream."""
-    import json
-    from dataclasses import asdict
+    from infra.local.state import look
 
-    from infra.local import stack
-
-    parts = stack.status(_stack(context).path)
-    if as_json:
-        typer.echo(json.dumps({"parts": [asdict(part) for part in parts], "streams": []}))
-        return
-    for part in parts:
-        head = f"{part.name:18} {part.state:9} {part.pid or '-':>8} {part.port or '-':>6}"
-        typer.echo(f"{head} {part.rss_mb:7.0f} MB  {part.detail}")
+    found = look(_stack(context))
+    typer.echo(found.as_json() if as_json else found.as_text())
 
 
 def env(context: typer.Context) -> None:
@@ -64,6 +56,19 @@ def env(context: typer.Context) -> None:
 
     for name, value in _stack(context).read_env().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def doctor(context: typer.Context) -> None:
+    """Check connections, versions, credentials and permissions; exit 1 where anything is wrong."""
+    from assets.settings import load_settings
+    from infra.local.doctor import examine
+
+    findings = examine(load_settings(), _stack(context))
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        typer.echo(f"{'ok   ' if finding.is_ok else 'wrong'}  {finding.name:{width}}  {finding.detail}")
+    if not all(finding.is_ok for finding in findings):
+        raise typer.Exit(1)
 
 
 def migrate() -> None:

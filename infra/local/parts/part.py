@@ -101,5 +101,9 @@ class Part(ABC):
     def answer(self, place: Place) -> str:
         """Send a real request; return what it is (name and version), or raise NotAnswering."""
 
-    def settle(self, place: Place, say: Callable[[str], None]) -> None:  # noqa: B027 - most parts have nothing to do
-        """What is done each time it was started, once it answers."""
+    settles: ClassVar[bool] = False
+    """Whether something is to be done after its first answer."""
+
+    def settle(self, place: Place, say: Callable[[str], None]) -> None:
+        """Do that, once after each start; it may be repeated."""
+        raise NotImplementedError(self.name)

@@ -41,6 +41,7 @@ class Postgres(Part):
     """The database server; its superuser has no usable password, all work is done by the owner's login."""
 
     name = "postgres"
+    settles = True
 
     def choose(self, choices: Choices) -> None:
         """One port, three logins, two databases."""
