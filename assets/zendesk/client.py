@@ -306,7 +306,7 @@ class ZendeskClient:
         raise RequestRefused(f"request refused: {reason}", status=status)
 
 
-def open_client(settings: Settings) -> ZendeskClient:
+def open_client(settings: Settings, *, give_up_seconds: float = _GIVE_UP_SECONDS) -> ZendeskClient:
     """Client of the configured account; raises SettingsError naming what is missing."""
     url = settings.require("zendesk_url")
     credentials: OAuthClient | ApiToken
@@ -320,7 +320,7 @@ def open_client(settings: Settings) -> ZendeskClient:
             f"(or, until 30 April 2027, {_BASIC_NAMES})"
         )
     limiter = Limiter(settings.require("redis_url"), account_of(url), settings.zendesk_quota_share)
-    return ZendeskClient(url, credentials, limiter)
+    return ZendeskClient(url, credentials, limiter, give_up_seconds=give_up_seconds)
 
 
 def retirement_warning(settings: Settings) -> str | None:
