@@ -69,7 +69,7 @@ def _checks(settings: Settings, home: Directory) -> Iterator[tuple[str, Callable
     if settings.models_url:
         yield "models by name", lambda: _models(settings)
     record = home.record("api")
-    if record is not None and settings.api_url:
+    if record is not None and record.process.is_alive() and settings.api_url:
         yield "api key", lambda: _api(settings)
     if settings.zendesk_url:
         yield "zendesk", lambda: _zendesk(settings)
@@ -192,7 +192,7 @@ def _kafka(settings: Settings) -> str:
         found = client.list_topics(timeout=5).topics
     except KafkaException as error:
         raise Wrong(f"no answer from {bootstrap}: {error.args[0].str()}; check SWITCHDESK_KAFKA_BOOTSTRAP") from None
-    if failed := [topic.topic for topic in found.values() if topic.error is not None]:
+    if failed := [name for name, topic in found.items() if topic.error is not None]:
         raise Wrong(f"{', '.join(failed)} cannot be read: their leader is missing; see the broker's log")
     return f"{sum(name.startswith('zendesk.') for name in found)} topics of ours"
 

@@ -29,24 +29,14 @@ class StackState:
 
     def as_text(self) -> str:
         """Two tables for people."""
-        parts = (
-            (part.name, part.state, part.pid or "", part.port or "", f"{part.rss_mb:.0f}", part.detail)
-            for part in self.parts
-        )
+        parts = ((part.name, part.state, part.pid, part.port, f"{part.rss_mb:.0f}", part.detail) for part in self.parts)
         memory = sum(part.rss_mb for part in self.parts)
         text = _table(("part", "state", "pid", "port", "MB", ""), parts)
         text += f"\n\n{memory:.0f} MB in all"
         if not self.streams:
             return f"{text}\nno streams: {self.no_streams_because}"
         streams = (
-            (
-                row["name"],
-                row["state"],
-                row["rows"],
-                _moment(row["as_of"]),
-                row["lag_seconds"] or "",
-                row["reason"] or "",
-            )
+            (row["name"], row["state"], row["rows"], _moment(row["as_of"]), row["lag_seconds"], row["reason"])
             for row in self.streams
         )
         return f"{text}\n\n" + _table(("stream", "state", "rows", "as of", "seconds behind", ""), streams)
@@ -72,8 +62,7 @@ def _moment(value: Any) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    lines = [head, *(tuple(str(cell) for cell in row) for row in rows)]
+    lines = [head, *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
