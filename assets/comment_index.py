@@ -291,13 +291,17 @@ class CommentIndex:
                 (DATASET, list(self._months)),
             ).fetchall()
         }
+        facts = report.facts()
+        if not report.embedded and DATASET in known:
+            # A run with nothing to do has no rate of its own: the last one measured stays.
+            facts["embedding_rate_per_minute"] = known[DATASET].facts.get("embedding_rate_per_minute", 0.0)
         mark = f"{self._collection}:{datetime.now(UTC).isoformat()}"
         report.version = catalog.publish(
             self._connection,
             DATASET,
             as_of=as_of,
             rows=report.rows,
-            facts=report.facts(),
+            facts=facts,
             coverage=report.coverage,
             build_id=build_id,
             # Only months with a vector written or removed are named, so the moment stands for their content.

@@ -240,13 +240,26 @@ class Milvus:
 
     def vectors_of(self, collection: str, where: Where) -> tuple[list[CommentVector], NDArray[np.float32]]:
         """Rows with their vectors (float32 [n, d]) of comments or tickets named by id."""
-        rows: list[CommentVector] = []
-        vectors: list[NDArray[np.float32]] = []
-        for part in _named(where, 500):
-            for entity in self._query(collection, part, (*_SCALARS, *_PLACE, "vector")):
-                rows.append(_row(entity))
-                vectors.append(np.asarray(entity["vector"], dtype=np.float32))
-        return rows, np.asarray(vectors, dtype=np.float32)
+        return self._with_vectors(
+            [
+                entity
+                for part in _named(where, 500)
+                for entity in self._query(collection, part, (*_SCALARS, *_PLACE, "vector"))
+            ]
+        )
+
+    def sample(self, collection: str, size: int) -> tuple[list[CommentVector], NDArray[np.float32]]:
+        """Some rows, whichever Milvus returns first, with their vectors (float32 [n, d])."""
+        with self._failures():
+            found = self._client.query(
+                collection,
+                filter="id >= 0",
+                output_fields=[*_SCALARS, *_PLACE, "vector"],
+                limit=size,
+                consistency_level="Strong",
+                timeout=self._timeout,
+            )
+        return self._with_vectors(cast(list[dict[str, Any]], list(found)))
 
     def search(
         self,
@@ -336,6 +349,11 @@ class Milvus:
                 timeout=self._timeout,
             )
         return cast(list[dict[str, Any]], list(found))
+
+    @staticmethod
+    def _with_vectors(entities: list[dict[str, Any]]) -> tuple[list[CommentVector], NDArray[np.float32]]:
+        vectors = np.asarray([entity["vector"] for entity in entities], dtype=np.float32)
+        return [_row(entity) for entity in entities], vectors.reshape(len(entities), -1)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
