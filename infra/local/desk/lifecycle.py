@@ -85,7 +85,7 @@ class Case:
     live: bool
     customer_via: str
     extra: str
-    """A sentence in the opening that must not stay there, such as a card number; empty mostly."""
+    """Words in the opening that must not stay there, such as a card number; mostly empty."""
 
 
 class Plan:
@@ -103,6 +103,13 @@ class Plan:
         self.group = case.topic.group
         self.agent: Tenure | None = None
         self.annoyance = 0.0
+        self.thread = rng.randrange(12)
+        self.threads_left = len(case.topic.replies) - 1
+        self.answered = True
+        """Whether the customer has answered the current thread, or there is none yet."""
+
+        self.fixed = False
+        """Whether a closing answer was given before."""
 
     def draw(self, group: int) -> list[Step]:
         """The whole life, of which the future part happens later."""
@@ -111,7 +118,7 @@ class Plan:
         chance = rng.random()
         if chance < 0.012:
             self._deleted(spam=chance < 0.006)
-        elif chance < 0.03 and not self.case.live:
+        elif chance < 0.042 and not self.case.live:
             self._forgotten()
         else:
             self._conversation()
@@ -182,7 +189,7 @@ class Plan:
         rounds = 0
         while rng.random() < (0.62 if rounds == 0 else 0.4) and rounds < 6:
             rounds += 1
-            if self._pending and rng.random() < 0.07:
+            if self._pending and rng.random() < 0.13:
                 self._gone_quiet()
                 return
             self._customer_turn(nudge=not self._pending)
@@ -214,14 +221,17 @@ class Plan:
         fields: dict[str, Any] = {"assignee_id": self.agent.agent, "status": status}
         if case.priority is None:
             fields["priority"] = rng.choices(PRIORITIES, (15, 60, 20, 5))[0]
-        text = self.desk.fix if quick else self.desk.first
+        name = self._name(self.agent)
+        text = self.desk.quick(topic, name) if quick else self.desk.reply(topic, self.thread, name)
+        self.answered = quick
+        self.fixed = quick
         self._add(
             Verb.UPDATE,
             actor=self.agent.agent,
             fields=fields,
             custom={FIELD_REASON: topic.reason} | self._agent_fields(),
             tag=topic.tags,
-            body=text(topic, self._name(self.agent)),
+            body=text,
             kind="fix" if quick else "reply",
             link=case.surge.name if case.surge else None,
         )
@@ -246,10 +256,16 @@ class Plan:
         return values
 
     def _customer_turn(self, nudge: bool) -> None:
-        self.now = self._after_customer(2600 if nudge else 260)
+        self.now = self._after_customer(2900 if nudge else 420)
         if nudge:
             self.annoyance += 0.25
-        text = self.voice.nudge() if nudge else self.voice.answer(self.case.topic)
+        if nudge:
+            text = self.voice.nudge()
+        elif self.answered:
+            text = self.voice.addition(self.case.topic)
+        else:
+            text = self.voice.answer(self.case.topic, self.thread)
+            self.answered = True
         self._add(
             Verb.UPDATE,
             actor=self.case.requester,
@@ -269,11 +285,13 @@ class Plan:
         self.now = self._after_open(self._reply_wait(90))
         agent = self._colleague()
         self._pending = rng.random() < 0.8
-        text = (
-            self.desk.first(self.case.topic, self._name(agent))
-            if rng.random() < 0.6
-            else self.desk.holding(self._name(agent))
-        )
+        if self.answered and self.threads_left and rng.random() < 0.6:
+            self.thread += 1
+            self.threads_left -= 1
+            self.answered = False
+            text = self.desk.reply(self.case.topic, self.thread, self._name(agent))
+        else:
+            text = self.desk.holding(self._name(agent))
         fields = {"status": "pending" if self._pending else "open", "assignee_id": agent.agent}
         self._add(Verb.UPDATE, actor=agent.agent, fields=fields, body=text)
 
@@ -338,7 +356,7 @@ class Plan:
             public=False,
             kind="note",
         )
-        self.now = self._after_open(1500)
+        self.now = self._after_open(2600)
         self._add(
             Verb.UPDATE, actor=self.agent.agent, fields={"status": "open", "group_id": TIER_2, "assignee_id": None}
         )
@@ -363,7 +381,7 @@ class Plan:
             public=False,
             kind="note",
         )
-        self.now = self._after_open(self._reply_wait(700))
+        self.now = self._after_open(*((1500, 0.7) if self.rng.random() < 0.75 else (8000, 0.3)))
         agent = self._colleague()
         self._add(Verb.UPDATE, actor=agent.agent, fields={"status": "open"})
 
@@ -379,14 +397,16 @@ class Plan:
     def _solve(self) -> None:
         self.now = self._after_open(self._reply_wait(110))
         agent = self._colleague()
+        name = self._name(agent)
+        if self.fixed:
+            text = self.desk.second_fix(name)
+        elif self.answered:
+            text = self.desk.fix(self.case.topic, self.thread, name)
+        else:
+            text = self.desk.quick(self.case.topic, name)
+        self.fixed = True
         fields: dict[str, Any] = {"status": "solved", "assignee_id": agent.agent}
-        self._add(
-            Verb.UPDATE,
-            actor=agent.agent,
-            fields=fields,
-            body=self.desk.fix(self.case.topic, self._name(agent)),
-            kind="fix",
-        )
+        self._add(Verb.UPDATE, actor=agent.agent, fields=fields, body=text, kind="fix")
 
     def _gone_quiet(self) -> None:
         """The customer never answers, and an automation solves the ticket a week later."""
@@ -398,7 +418,7 @@ class Plan:
         rng, case = self.rng, self.case
         for _ in range(2):
             chance = rng.random()
-            if chance < 0.11:
+            if chance < 0.08:
                 self.now = self._after_customer(300)
                 body, kind = self.voice.thanks(self._name(self._colleague())), "thanks"
                 self._add(
@@ -413,7 +433,7 @@ class Plan:
                 agent = self._colleague()
                 self._add(Verb.UPDATE, actor=agent.agent, fields={"status": "solved"})
                 break
-            if chance < 0.18 + 0.04 * case.topic.anger:
+            if chance < 0.14 + 0.04 * case.topic.anger:
                 self.annoyance += 0.35
                 self.now = self._after_customer(900)
                 body = self.voice.complaint_after_solve(case.topic)
@@ -453,7 +473,7 @@ class Plan:
         rated = offered + (min(wait, 24 * DAY) if not case.live else 30 + wait // 200)
         kindness = self.agent.kindness if self.agent else 0.8
         mood = {Mood.POLITE: 0.12, Mood.CALM: 0.05, Mood.TERSE: 0.0, Mood.ANNOYED: -0.14, Mood.FURIOUS: -0.3}[case.mood]
-        good = rng.random() < 0.86 * kindness + mood - self.annoyance * 0.45 - case.topic.anger * 0.15 + 0.08
+        good = rng.random() < 0.98 * kindness + mood - self.annoyance * 0.4 - case.topic.anger * 0.12 + 0.12
         self.steps.append(Step(rated, Verb.RATE, actor=case.requester, detail=_verdict(rng, good)))
         if rng.random() < 0.06:
             again = rated + rng.randrange(600, 3 * DAY) // (1 if not case.live else 100)
@@ -472,7 +492,7 @@ class Plan:
                 via=self.case.customer_via,
             )
         if rng.random() < 0.75:
-            self.now += rng.randrange(14 * DAY, 70 * DAY)
+            self.now += rng.randrange(14 * DAY, 100 * DAY)
             self.agent = self._pick_agent(self.group)
             self.annoyance = 1.0
             self._solve()

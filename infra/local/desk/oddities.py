@@ -32,9 +32,8 @@ def foreign_opening(rng: Random, topic: Topic) -> str | None:
 
 
 def card_number(rng: Random) -> str:
-    """A sentence with a number that an agent will have to blacken; the number itself is made up."""
-    digits = " ".join(f"{rng.randrange(10_000):04}" for _ in range(4))
-    return f"You can charge my card {digits} for it."
+    """A number that an agent will have to blacken; it is made up."""
+    return " ".join(f"{rng.randrange(10_000):04}" for _ in range(4))
 
 
 def odd_ending(rng: Random, text: str) -> str:

@@ -1,10 +1,11 @@
 """Puts fragments together into messages: moods, greetings, typos, lengths and signatures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
 from infra.local.desk.calendar import DAY, iso
+from infra.local.desk.topics.quick import QUICK
 from infra.local.desk.topics.topic import Topic
 
 
@@ -133,23 +134,29 @@ _EMOJI = {
     Mood.FURIOUS: ("😡", "🤬", "👎👎"),
 }
 _FOLLOW_LEADS = {
-    Mood.CALM: ("Thanks for the quick answer.", "Hi again,", "Ok, tried that.", "Hi, here you go."),
+    Mood.CALM: ("Thanks for the quick answer.", "Hi again,", "Hello again,", "Hi, here you go."),
     Mood.POLITE: (
         "Thank you so much for getting back to me.",
         "That is very kind, thank you.",
         "Many thanks for looking into it.",
     ),
-    Mood.TERSE: ("", "ok", "done."),
+    Mood.TERSE: ("", "", "hi,"),
     Mood.ANNOYED: ("As I already wrote,", "I had hoped for more than that.", "Right, one more round then.", "Hm."),
     Mood.FURIOUS: ("Did you even READ my message?", "This is a joke.", "Unbelievable.", "I've told you this already!"),
 }
 _NUDGES = (
     "Any news on this?",
-    "Hello? It has been {days} days and I have heard nothing.",
+    "Hello? I have heard nothing from you so far.",
     "Just checking whether you have had a chance to look at this.",
     "Still waiting for an answer here.",
-    "Is anybody reading this? I wrote {days} days ago.",
+    "Is anybody reading this? I have been waiting for an answer for days.",
     "Could somebody please give me an update?",
+)
+_ADDITIONS = (
+    "One more thing:",
+    "I forgot to mention something.",
+    "In case it helps:",
+    "Just to add:",
 )
 _THANKS = (
     "That did it, thank you so much!",
@@ -168,13 +175,7 @@ _REOPENS = (
     "It happened again this morning, so please open this again.",
     "The fix did not last, I'm afraid.",
 )
-_AGENT_GREETINGS = (
-    "Hi {customer},",
-    "Hello {customer},",
-    "Hi {customer}, thanks for writing in.",
-    "Dear {customer},",
-    "Good day {customer},",
-)
+_AGENT_GREETINGS = ("Hi {customer},", "Hello {customer},", "Dear {customer},", "Good day {customer},")
 _EMPATHY = {
     Mood.CALM: ("", "", "Thanks for the clear description.", "Happy to help with this."),
     Mood.POLITE: ("Thank you for the kind message.", "Thanks so much for your patience.", "Happy to help!"),
@@ -191,12 +192,17 @@ _EMPATHY = {
     ),
 }
 _SIGN_OFFS = ("Kind regards,", "Best wishes,", "All the best,", "Warm regards,", "Best,", "Take care,")
-_AGENT_CLOSES = (
-    "Just reply here if anything is unclear.",
-    "Let me know how it goes.",
+_ASKING_CLOSES = (
+    "",
+    "",
+    "Thanks in advance for checking.",
+    "Just reply to this message.",
     "I will keep an eye on this for you.",
+)
+_CLOSING_CLOSES = (
     "",
     "",
+    "Just reply here if anything is unclear.",
     "If it comes up again, a reply to this message reaches us directly.",
 )
 _HOLDING = (
@@ -204,6 +210,13 @@ _HOLDING = (
     "I could reproduce this on our side, so I have handed it to our specialists. I will keep you posted.",
     "This needs a closer look from the next team. You do not have to do anything for now.",
     "We are still working on it. I am sorry that it takes longer than either of us would like.",
+)
+_SECOND_FIXES = (
+    "I have gone through everything again together with a colleague, and we found that the first correction had not been stored. It is now, and I checked twice.",
+    "Thank you for telling us so quickly. I have set it up anew on our side, and it has held in all of our tests since.",
+    "You were right to come back to us. I have taken the longer way this time and corrected the cause, not just the effect.",
+    "Sorry for closing this too early. It is settled now, and I have put a month of Plus on your account for the trouble.",
+    "This time we exchanged the whole thing instead of mending it. Please give it a few days and tell me if anything looks odd.",
 )
 _ESCALATION_NOTES = (
     "Tried everything in the runbook, handing over to tier 2. Customer has already done the restart and the reset.",
@@ -234,6 +247,10 @@ _SUBJECT_PREFIX = {
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
+def _nth(texts: tuple[str, ...], thread: int) -> str:
+    return texts[thread % len(texts)]
+
+
 @dataclass(slots=True)
 class Voice:
     """One customer in one conversation."""
@@ -244,6 +261,7 @@ class Voice:
     typos: float
     name: str
     slots: dict[str, str]
+    _told: set[str] = field(default_factory=set[str])
 
     def subject(self, topic: Topic) -> str:
         """A subject line, or for chats and calls a plain one."""
@@ -258,23 +276,28 @@ class Voice:
         """The first message."""
         rng, mood = self.rng, self.mood
         if self.channel == "voice":
-            detail = self._pick(topic.details)
-            return f"Customer called. {self._pick(topic.openings)} {detail} Wants: {self._pick(topic.wishes)}"
+            detail = " ".join(self._details(topic, 1))
+            return f'Notes of the call: "{self._pick(topic.openings)} {detail} {self._pick(topic.wishes)}"'
         few = mood is Mood.TERSE or self.channel == "chat"
-        details = rng.sample(
-            topic.details, min(len(topic.details), rng.choice((0, 0, 1) if few else (0, 1, 1, 2, 2, 3)))
-        )
+        details = self._details(topic, rng.choice((0, 0, 1) if few else (0, 1, 1, 2, 2, 3)))
         wish = () if mood is Mood.TERSE and rng.random() < 0.5 else (self._pick(topic.wishes),)
-        body = [self._pick(topic.openings), *(d.format_map(self.slots) for d in details), *wish]
+        body = [self._pick(topic.openings), *details, *wish]
         return self._letter(rng.choice(_GREETINGS[mood]), rng.choice(_LEADS[mood]), body, rng.choice(_CLOSES[mood]))
 
-    def answer(self, topic: Topic) -> str:
-        """What the customer comes back with in between."""
+    def answer(self, topic: Topic, thread: int) -> str:
+        """What the customer comes back with after the agent's message of the same thread."""
         lead = self.rng.choice(_FOLLOW_LEADS[self.mood])
-        body = [self._pick(topic.answers)]
+        body = [_nth(topic.answers, thread).format_map(self.slots)]
         if self.rng.random() < 0.25:
-            body.append(self._pick(topic.details))
+            body += self._details(topic, 1)
         return self._letter("", lead, body, "")
+
+    def addition(self, topic: Topic) -> str:
+        """Something that the customer adds without being asked; a question for news where all has been said."""
+        details = self._details(topic, 1)
+        if not details:
+            return self.nudge()
+        return self._letter("", self.rng.choice(_ADDITIONS), details, "")
 
     def nudge(self) -> str:
         """A question where the answer is."""
@@ -288,11 +311,18 @@ class Voice:
         """The message that reopens a ticket."""
         body = [self._pick(_REOPENS)]
         if self.rng.random() < 0.5:
-            body.append(self._pick(topic.details))
+            body += self._details(topic, 1)
         return self._letter("", "", body, self.rng.choice(_CLOSES[self.mood]))
 
     def _pick(self, texts: tuple[str, ...]) -> str:
         return self.rng.choice(texts).format_map(self.slots)
+
+    def _details(self, topic: Topic, count: int) -> list[str]:
+        """Details that have not been told yet."""
+        left = [text for text in topic.details if text not in self._told]
+        chosen = self.rng.sample(left, min(count, len(left)))
+        self._told.update(chosen)
+        return [text.format_map(self.slots) for text in chosen]
 
     def _letter(self, greeting: str, lead: str, body: list[str], close: str) -> str:
         rng = self.rng
@@ -337,17 +367,26 @@ class Desk:
     channel: str
     slots: dict[str, str]
 
-    def first(self, topic: Topic, agent: str) -> str:
-        """The first answer."""
-        return self._letter(topic.replies, agent, self.rng.choice(_EMPATHY[self.mood]))
+    def reply(self, topic: Topic, thread: int, agent: str) -> str:
+        """An answer that asks or explains; the customer's answer and the fix of the same thread fit it."""
+        return self._letter(_nth(topic.replies, thread), agent, _ASKING_CLOSES, self.rng.choice(_EMPATHY[self.mood]))
 
-    def fix(self, topic: Topic, agent: str) -> str:
+    def fix(self, topic: Topic, thread: int, agent: str) -> str:
         """The closing answer."""
-        return self._letter(topic.fixes, agent, "")
+        return self._letter(_nth(topic.fixes, thread), agent, _CLOSING_CLOSES)
+
+    def quick(self, topic: Topic, agent: str) -> str:
+        """An answer that settles it at once."""
+        empathy = self.rng.choice(_EMPATHY[self.mood])
+        return self._letter(self.rng.choice(QUICK[topic.name]), agent, _CLOSING_CLOSES, empathy)
+
+    def second_fix(self, agent: str) -> str:
+        """The closing answer after a ticket came back."""
+        return self._letter(self.rng.choice(_SECOND_FIXES), agent, _CLOSING_CLOSES)
 
     def holding(self, agent: str) -> str:
         """A sign of life while others work on it."""
-        return self._letter(_HOLDING, agent, "")
+        return self._letter(self.rng.choice(_HOLDING), agent, ("",))
 
     def note(self, topic: Topic) -> str:
         """An internal note about the case."""
@@ -365,10 +404,10 @@ class Desk:
         """Why it goes to Engineering."""
         return self.rng.choice(_ENGINEERING_NOTES)
 
-    def _letter(self, texts: tuple[str, ...], agent: str, empathy: str) -> str:
+    def _letter(self, template: str, agent: str, closes: tuple[str, ...], empathy: str = "") -> str:
         rng = self.rng
-        text = rng.choice(texts).format_map(self.slots)
-        parts = (empathy, text, rng.choice(_AGENT_CLOSES))
+        text = template.format_map(self.slots)
+        parts = (empathy, text, rng.choice(closes))
         if self.channel in ("chat", "native_messaging"):
             return " ".join(part for part in parts if part)
         greeting = rng.choice(_AGENT_GREETINGS).format_map(self.slots)

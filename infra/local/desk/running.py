@@ -82,9 +82,9 @@ async def _serve(server: DeskServer, listening: socket.socket, journal: Journal,
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    runner = web.AppRunner(server.app(), access_log=None)
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=2)
     await runner.setup()
-    await web.SockSite(runner, listening, shutdown_timeout=2).start()
+    await web.SockSite(runner, listening).start()
     try:
         if per_hour:
             await _live(server, journal, per_hour, stop)

@@ -23,13 +23,13 @@ class Topic:
     details: tuple[str, ...]
     wishes: tuple[str, ...]
     replies: tuple[str, ...]
-    """An agent's first answer, asking for something or explaining."""
+    """An agent's answers, asking for something or explaining. Reply, answer and fix of the same place make a thread."""
 
     answers: tuple[str, ...]
     """What the customer comes back with."""
 
     fixes: tuple[str, ...]
-    """The agent's closing answer."""
+    """The agent's closing answers."""
 
     notes: tuple[str, ...]
     """Internal notes, never seen by the customer."""
