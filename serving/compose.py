@@ -261,3 +261,17 @@ def _duration(minutes: float) -> str:
 def utc_text(moment: datetime) -> str:
     """A moment for warnings, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def sentence(text: str) -> str:
+    """A phrase as a sentence."""
+    return _capital(text if text.endswith((".", "?", "!")) else f"{text}.")
+
+
+def clarify_text(reason: str, suggestions: Sequence[str]) -> str:
+    """A question back, with what could have been meant."""
+    lines = [f"{_capital(reason).rstrip('.')}."]
+    if suggestions:
+        lines.append("Did you mean one of these?")
+        lines += [f"- {suggestion}" for suggestion in suggestions]
+    return "\n".join(lines)

@@ -18,7 +18,7 @@ from serving.policy import Policy
 from serving.routing.budget import Budget, usd
 from serving.schemas import AskRequest, CacheUse
 
-_ANALYTICS = "analytics."
+_MAIN_DATASET = "analytics.fct_tickets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Question:
 
 def data_as_of(snapshot: Snapshot) -> datetime | None:
     """Up to when the published marts hold everything; None where there are none."""
-    moments = [version.as_of for name, version in snapshot.datasets.items() if name.startswith(_ANALYTICS)]
-    return min(moments) if moments else None
+    main = snapshot.datasets.get(_MAIN_DATASET)
+    return main.as_of if main is not None else None
 
 
 def make_question(request: AskRequest, *, asker: Asker, settings: Settings, policy: Policy) -> Question:

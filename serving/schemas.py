@@ -357,3 +357,14 @@ class ModelOut(_Response):
     fallbacks: list[str]
     endpoints: list[dict[str, Any]]
     health: ModelHealthOut
+
+
+class RelatedOut(_Response):
+    """A ticket that hangs together with the one asked about."""
+
+    ticket_id: int
+    relation: str
+    subject: str | None
+    status: str | None
+    created_at: datetime
+    score: float | None

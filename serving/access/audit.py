@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, select
 
 from serving import tables
 from serving.access.asker import Asker, Scope
-from serving.access.ledger import Charge, Reservation, settle_within
+from serving.access.ledger import Charge, Reservation, charge_within, settle_within
 from serving.errors import NotFound
 
 
@@ -23,7 +23,6 @@ class Decision:
     """One question decided and, unless it was a dry run, answered."""
 
     id: str
-    key_id: str
     action: str
     """`ask`, `query`, `route`, `chat`."""
     outcome: str
@@ -44,13 +43,19 @@ class Audit:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def store(self, decision: Decision, reservation: Reservation | None = None, charges: Sequence[Charge] = ()) -> None:
-        """Keep a decision, its audit row and its settlement, all or nothing."""
+    def store(
+        self,
+        decision: Decision,
+        asker: Asker,
+        reservation: Reservation | None = None,
+        charges: Sequence[Charge] = (),
+    ) -> None:
+        """Keep a decision, its audit row and its charges, all or nothing."""
         with self._engine.begin() as connection:
             connection.execute(
                 insert(tables.decisions).values(
                     id=decision.id,
-                    key_id=decision.key_id,
+                    key_id=asker.key_id,
                     conversation_id=decision.conversation_id,
                     question=_storable(decision.question),
                     question_digest=decision.question_digest,
@@ -62,7 +67,7 @@ class Audit:
             )
             connection.execute(
                 insert(tables.audit).values(
-                    key_id=decision.key_id,
+                    key_id=asker.key_id,
                     action=decision.action,
                     decision_id=decision.id,
                     outcome=decision.outcome,
@@ -73,6 +78,8 @@ class Audit:
             )
             if reservation is not None:
                 settle_within(connection, reservation, charges, decision_id=decision.id)
+            elif charges:
+                charge_within(connection, asker, charges, decision_id=decision.id)
 
     def read(self, decision_id: str, asker: Asker) -> tuple[datetime, Mapping[str, Any]]:
         """A decision of one's own, or any with the admin scope; raises NotFound otherwise."""

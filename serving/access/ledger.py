@@ -136,39 +136,25 @@ class Ledger:
 def settle_within(
     connection: Connection, reservation: Reservation, charges: Sequence[Charge], *, decision_id: str | None
 ) -> None:
-    """Settle in the caller's transaction; the first charge takes the reservation's row, further ones add rows."""
+    """Settle in the caller's transaction; a reservation that was settled before is left alone."""
     rows = tables.ledger
-    total = sum((charge.cost_usd for charge in charges), _NOTHING)
-    first = charges[0] if charges else None
-    now = datetime.now(UTC)
     taken = connection.execute(
         update(rows)
         .where(rows.c.id == reservation.id, rows.c.state == "reserved")
-        .values(
-            state="settled" if first else "released",
-            decision_id=decision_id,
-            settled_at=now,
-            **(_charged(first) if first else {}),
-        )
+        .values(state="released", decision_id=decision_id, settled_at=datetime.now(UTC))
     )
-    if taken.rowcount != 1:
-        return
-    for charge in charges[1:]:
-        connection.execute(
-            insert(rows).values(
-                id=secrets.token_hex(12),
-                key_id=reservation.key_id,
-                period_start=reservation.period_start,
-                decision_id=decision_id,
-                state="settled",
-                reserved_usd=_NOTHING,
-                settled_at=now,
-                **_charged(charge),
-            )
+    if taken.rowcount == 1:
+        spent = _add_charges(connection, reservation.key_id, reservation.period_start, charges, decision_id)
+        _add_to_spend(
+            connection, reservation.key_id, reservation.period_start, reserved=-reservation.amount_usd, spent=spent
         )
-    _add_to_spend(
-        connection, reservation.key_id, reservation.period_start, reserved=-reservation.amount_usd, spent=total
-    )
+
+
+def charge_within(connection: Connection, asker: Asker, charges: Sequence[Charge], *, decision_id: str | None) -> None:
+    """Charge in the caller's transaction what nothing was held back for: keys without a cap."""
+    start = period_start(asker.budget_period, datetime.now(UTC))
+    spent = _add_charges(connection, asker.key_id, start, charges, decision_id)
+    _add_to_spend(connection, asker.key_id, start, spent=spent)
 
 
 def period_start(period: Period, now: datetime) -> date:
@@ -177,15 +163,35 @@ def period_start(period: Period, now: datetime) -> date:
     return today if period is Period.DAY else today.replace(day=1)
 
 
-def _charged(charge: Charge) -> dict[str, object]:
-    return {
-        "tier": charge.tier,
-        "model": charge.model,
-        "cost_usd": charge.cost_usd,
-        "counterfactual_usd": charge.counterfactual_usd,
-        "input_tokens": charge.input_tokens,
-        "output_tokens": charge.output_tokens,
-    }
+def _add_charges(
+    connection: Connection, key_id: str, start: date, charges: Sequence[Charge], decision_id: str | None
+) -> Decimal:
+    """Add one settled row a charge and return their sum."""
+    if not charges:
+        return _NOTHING
+    now = datetime.now(UTC)
+    connection.execute(
+        insert(tables.ledger),
+        [
+            {
+                "id": secrets.token_hex(12),
+                "key_id": key_id,
+                "period_start": start,
+                "decision_id": decision_id,
+                "state": "settled",
+                "reserved_usd": _NOTHING,
+                "tier": charge.tier,
+                "model": charge.model,
+                "cost_usd": charge.cost_usd,
+                "counterfactual_usd": charge.counterfactual_usd,
+                "input_tokens": charge.input_tokens,
+                "output_tokens": charge.output_tokens,
+                "settled_at": now,
+            }
+            for charge in charges
+        ],
+    )
+    return sum((charge.cost_usd for charge in charges), _NOTHING)
 
 
 def _locked(connection: Connection, key_id: str, start: date) -> tuple[Decimal, Decimal]:

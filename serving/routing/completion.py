@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Completion:
     cost_usd: Decimal
     """USD of all attempts together."""
     attempts: tuple[Attempt, ...]
+    message: Mapping[str, Any]
+    """The whole message, with tool calls where there are any."""
+    finish_reason: str
 
     def __str__(self) -> str:
         return self.text

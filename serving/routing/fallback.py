@@ -90,10 +90,10 @@ class Fallback:
             self._record(attempt, attempts, tier)
             if answer is not None and verdict is not None:
                 if verdict.passed:
-                    return _completion(answer.text, entry.name, attempts)
+                    return _completion(answer, entry.name, attempts)
                 if best is None or verdict.score > best[0]:
                     best = (verdict.score, answer, entry.name)
-        refused = _completion(best[1].text, best[2], attempts) if best is not None else None
+        refused = _completion(best[1], best[2], attempts) if best is not None else None
         raise _exhausted(attempts, deadline, budget, refused)
 
     async def stream(
@@ -266,10 +266,10 @@ def _outcome(error: UpstreamError) -> Outcome:
     return Outcome.OVERLOADED if isinstance(error, UpstreamOverloaded) else Outcome.FAILED
 
 
-def _completion(text: str, model: str, attempts: Sequence[Attempt]) -> Completion:
+def _completion(answer: ChatAnswer, model: str, attempts: Sequence[Attempt]) -> Completion:
     usage = sum((attempt.usage for attempt in attempts), Usage())
     cost = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
-    return Completion(text, model, usage, cost, tuple(attempts))
+    return Completion(answer.text, model, usage, cost, tuple(attempts), answer.message, answer.finish_reason)
 
 
 def _exhausted(

@@ -50,13 +50,13 @@ class AnswerCache:
         kept = _Kept.model_validate_json(body)
         return kept.answer, kept.stored_at
 
-    async def put(self, key: str, answer: Answer, now: datetime) -> None:
-        """Keep an answer, unless it is larger than the policy allows."""
+    async def put(self, key: str, answer: Answer, now: datetime, *, ttl_seconds: int | None = None) -> None:
+        """Keep an answer, for the policy's time or a shorter one, unless it is larger than the policy allows."""
         body = _Kept(stored_at=now, answer=answer).model_dump_json(by_alias=True)
         if len(body) > self._policy.max_bytes:
             return
         try:
-            await self._redis.set(_PREFIX + key, body, ex=self._policy.ttl_seconds)
+            await self._redis.set(_PREFIX + key, body, ex=ttl_seconds or self._policy.ttl_seconds)
         except RedisError as error:
             _log.warning("cache does not answer: %s", type(error).__name__)
 
@@ -64,44 +64,45 @@ class AnswerCache:
 def answer_key(
     plan: Plan,
     *,
-    snapshot: Snapshot,
-    as_of: datetime,
+    versions: Sequence[object],
+    as_of: datetime | None,
     zone: ZoneInfo,
     digest: str,
     policy_version: str,
     rows: Sequence[Filter],
-    variant: str = "",
+    variant: object,
 ) -> str:
     """Key of an answer: equal only where plan, moment, zone, data, definitions, policy and row scope are.
 
-    `digest` is the semantic manifest's; `variant` tells apart answers that differ otherwise (with or without a model).
+    `versions` are those of the data the plan reads; `as_of` is None where the result does not depend on it; `digest`
+    is the semantic manifest's; `variant` tells apart answers that differ by something else.
     """
     content = {
         "plan": normal_form(plan),
         "as_of": as_of,
         "zone": zone.key,
-        "data": [[name, snapshot.datasets[name].version] for name in datasets_of(plan, snapshot)],
+        "data": versions,
         "digest": digest,
         "policy": policy_version,
-        "rows": sorted(orjson.dumps(row.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode() for row in rows),
+        "rows": _ordered(row.model_dump(mode="json") for row in rows),
         "variant": variant,
     }
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def normal_form(plan: Plan) -> dict[str, object]:
-    """The plan as JSON in which the order of filters and of a filter's values makes no difference."""
-    return _sorted_filters(plan.model_dump(mode="json", by_alias=True))
-
-
-def datasets_of(plan: Plan, snapshot: Snapshot) -> list[str]:
-    """Published datasets a plan may read. All marts, as one build publishes them together."""
-    wanted: set[str] = {name for name in snapshot.datasets if name.startswith(_MARTS)}
+def read_versions(plan: Plan, snapshot: Snapshot) -> list[tuple[str, int]]:
+    """Published datasets that a plan may read, with their versions. All marts, as one build publishes them together."""
+    wanted = {name for name in snapshot.datasets if name.startswith(_MARTS)}
     if isinstance(plan, SearchPlan) or (isinstance(plan, ComplexPlan) and plan.search is not None):
         wanted.update(_VECTORS)
     if isinstance(plan, GraphPlan) or (isinstance(plan, ComplexPlan) and plan.graph is not None):
         wanted.update(_GRAPH)
-    return sorted(wanted & snapshot.datasets.keys())
+    return [(name, snapshot.datasets[name].version) for name in sorted(wanted & snapshot.datasets.keys())]
+
+
+def normal_form(plan: Plan) -> dict[str, object]:
+    """The plan as JSON in which the order of filters and of a filter's values makes no difference."""
+    return _sorted_filters(plan.model_dump(mode="json", by_alias=True))
 
 
 def _sorted_filters(value: dict[str, object]) -> dict[str, object]:
