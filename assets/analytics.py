@@ -140,12 +140,15 @@ def _materializations(
 ) -> Iterator[dg.MaterializeResult]:
     """The same figures as in the catalogue, so that the UI and the API cannot disagree."""
     marts = {dg.AssetKey([publication.LIVE_SCHEMA, mart.name]): mart for mart in published}
-    seconds = {result.unique_id: result.seconds for result in results}
-    by_key = {spec.key: spec.metadata["dagster_dbt/unique_id"] for spec in context.assets_def.specs}
-    for key in sorted(context.selected_asset_keys):
+    by_node = {spec.metadata["dagster_dbt/unique_id"]: spec.key for spec in context.assets_def.specs}
+    # dbt's results are in the order of the build, which is the order in which Dagster wants outputs.
+    for result in results:
+        key = by_node.get(result.unique_id)
+        if key is None or key not in context.selected_asset_keys:
+            continue
         metadata: dict[str, Any] = {
             "as_of": dg.MetadataValue.timestamp(as_of),
-            "build_seconds": round(seconds.get(by_key[key], 0.0), 3),
+            "build_seconds": round(result.seconds, 3),
         }
         mart = marts.get(key)
         if mart is not None:
