@@ -75,7 +75,8 @@ _CONTRACTIONS = {
     "cannot": "can not", "couldn't": "could not", "shouldn't": "should not", "wouldn't": "would not",
 }  # fmt: skip
 _SHORTHAND = {
-    "pls": "please", "plz": "please", "u": "you", "ur": "your", "r": "are", "thx": "thanks", "avg": "average",
+    "wek": "week", "weeek": "week", "mnth": "month", "yestrday": "yesterday", "pls": "please", "plz": "please",
+    "u": "you", "ur": "your", "r": "are", "thx": "thanks", "avg": "average",
     "med": "median", "versus": "vs", "v": "vs", "wk": "week", "wks": "weeks", "mth": "month", "mths": "months",
     "mo": "months", "yr": "year", "yrs": "years", "hr": "hour", "hrs": "hours", "h": "hours", "d": "days", "w": "weeks",
     "min": "minutes", "mins": "minutes", "qtr": "quarter", "yday": "yesterday", "tix": "tickets", "tkt": "ticket",
