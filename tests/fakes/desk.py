@@ -74,9 +74,9 @@ def demo_desk(
     stop = asyncio.Event()
 
     async def serve() -> None:
-        runner = web.AppRunner(server.app(), access_log=None)
+        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         ready.append(runner.addresses[0][1])
         started.set()
