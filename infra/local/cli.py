@@ -84,7 +84,7 @@ def _set_globals(
 
     stack = Directory(directory)
     exported = os.environ.get("SWITCHDESK_DIR")
-    if exported and Path(exported).absolute() != stack.path:
+    if exported and Path(exported).resolve() != stack.path:
         # A shell that has another stack's settings exported means this one when it names it.
         for name, value in Directory(Path(exported)).read_env().items():
             if os.environ.get(name) == value:

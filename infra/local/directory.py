@@ -38,7 +38,7 @@ class Directory:
     """Everything a stack keeps on disk; whoever else may read the machine, only its user reads this."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
 
     @property
     def env_file(self) -> Path:

@@ -67,19 +67,21 @@ def marker(directory: Path, part: str) -> dict[str, str]:
     return {_MARKER: f"{directory}:{part}"}
 
 
-def belonging_to(directory: Path) -> list[Process]:
+def belonging_to(directory: Path, *, but_not: str | None = None) -> list[Process]:
     """Every process that a stack in this folder started, by its marker or by where it works.
 
-    Valkey and PostgreSQL overwrite their environment; both stay in the stack's folder.
+    Valkey and PostgreSQL overwrite their environment; both stay in the stack's folder. `but_not` leaves out what
+    one part started.
     """
     wanted = f"{_MARKER}={directory}:".encode()
+    left_out = None if but_not is None else wanted + but_not.encode()
     found = []
     for pid, stat in _everyone().items():
         if pid == os.getpid() or stat.state in "ZX":
             continue
         try:
-            environment = (_PROC / str(pid) / "environ").read_bytes()
-            ours = any(entry.startswith(wanted) for entry in environment.split(b"\0"))
+            environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+            ours = any(entry.startswith(wanted) and entry != left_out for entry in environment)
             if not ours and Path(os.readlink(_PROC / str(pid) / "exe")).name in {"postgres", "valkey-server"}:
                 ours = Path(os.readlink(_PROC / str(pid) / "cwd")).is_relative_to(directory)
         except OSError:

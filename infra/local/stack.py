@@ -16,9 +16,10 @@ from assets.settings import Settings, SwitchdeskError, load_settings
 from infra.local import launch, processes
 from infra.local.directory import Directory, Record
 from infra.local.errors import BrokenDirectory, PortTaken, StackError, StartFailed
+from infra.local.parts.dagster import DagsterCode
 from infra.local.parts.desk import DemoDesk
-from infra.local.parts.part import Choices, NotAnswering, Part, Place
-from infra.local.parts.registry import PARTS, chosen
+from infra.local.parts.part import Choices, NotAnswering, Part, Place, Refused
+from infra.local.parts.registry import PARTS, STORES, chosen
 
 _DEADLINE_SECONDS = 90.0
 _LEAST_FREE_BYTES = 1_000_000_000
@@ -70,15 +71,14 @@ def start(
     with home.lock(lambda: report("stack", State.STARTING, "waiting for another switchdesk command")):
         _check_space(home)
         env = home.read_env()
-        has_own_desk = (load_settings(dir=home.path).zendesk_url or "") == env.get(_DESK_URL, "")
+        has_own_desk = _has_own_desk(home, env)
         if not has_own_desk and (only is None or only == "stores"):
             parts = tuple(part for part in parts if part.name != DemoDesk.name)
         _check_data(home, parts)
         running = {part.name for part in parts if (record := home.record(part.name)) and record.process.is_alive()}
         _end_strays(home)
         choices = Choices(env)
-        choices.keep("SWITCHDESK_DIR", lambda: str(home.path))
-        choices.keep("DAGSTER_HOME", lambda: str(home.data("dagster")))
+        env |= {"SWITCHDESK_DIR": str(home.path), "DAGSTER_HOME": str(home.data("dagster"))}
         if tickets is not None:
             _resize_desk(env, tickets, is_running=DemoDesk.name in running)
         for part in parts:
@@ -92,20 +92,33 @@ def start(
 
 
 def stop(directory: Path, *, report: Report = _silent) -> list[str]:
-    """End every process of the stack, its data stays; return the names of the parts that ran."""
+    """End every process of the stack, its data stays; return the names of the parts that ran.
+
+    What uses the stores ends before them. Works on a damaged folder, and on one that is gone.
+    """
     home = Directory(directory)
     if not home.path.exists():
+        processes.end(processes.belonging_to(home.path), patience=8.0)
         return []
     with home.lock(lambda: report("stack", State.STARTING, "waiting for another switchdesk command")):
-        ended = []
-        with ThreadPoolExecutor(len(PARTS)) as pool:
-            for part, ran in zip(PARTS, pool.map(lambda part: _stop_part(home, part, report), PARTS), strict=True):
-                if ran:
-                    ended.append(part.name)
+        ended: list[str] = []
+        for group in (tuple(part for part in PARTS if part not in STORES), STORES):
+            with ThreadPoolExecutor(len(group)) as pool:
+                ran = list(pool.map(lambda part: _stop_part(home, part, report), group))
+            ended += [part.name for part, did_run in zip(group, ran, strict=True) if did_run]
         processes.end(processes.belonging_to(home.path), patience=3.0)
         for part in PARTS:
             home.forget(part.name)
-        return ended
+        return [part.name for part in PARTS if part.name in ended]
+
+
+def exports(directory: Path) -> dict[str, str]:
+    """What another shell needs to work with this stack; a real help desk that the user names stays the user's."""
+    home = Directory(directory)
+    env = home.read_env()
+    if not env:
+        raise StackError(f"no stack in {home.path}: run `switchdesk up` first, or name its folder with --dir")
+    return Place(home, env, settings_of(env, home), _has_own_desk(home, env)).product_env()
 
 
 def status(directory: Path, only: str | None = None) -> list[PartStatus]:
@@ -116,6 +129,10 @@ def status(directory: Path, only: str | None = None) -> list[PartStatus]:
     place = Place(home, env, settings_of(env, home))
     with ThreadPoolExecutor(len(parts)) as pool:
         return list(pool.map(lambda part: _status_of(part, place), parts))
+
+
+def _has_own_desk(home: Directory, env: dict[str, str]) -> bool:
+    return (load_settings(dir=home.path).zendesk_url or "") == env.get(_DESK_URL, "")
 
 
 def _resize_desk(env: dict[str, str], tickets: int, *, is_running: bool) -> None:
@@ -157,12 +174,15 @@ def _end_strays(home: Directory) -> None:
     """End what an earlier stack in this folder left without a record: its files are gone, its ports are not ours."""
     recorded = [record.process for part in PARTS if (record := home.record(part.name))]
     known = set(processes.family(recorded))
-    processes.end([stray for stray in processes.belonging_to(home.path) if stray not in known], patience=3.0)
+    # Runs go on without the server of the code that started them.
+    found = processes.belonging_to(home.path, but_not=DagsterCode.name)
+    processes.end([stray for stray in found if stray not in known], patience=3.0)
 
 
 def _check_port(part: Part, place: Place) -> None:
-    port = part.port(place)
-    if port and not processes.port_is_free(port):
+    for port in part.ports(place):
+        if processes.port_is_free(port):
+            continue
         holder = processes.holder_of(port)
         by = f" by {holder}" if holder else ""
         raise PortTaken(
@@ -205,9 +225,15 @@ def _start_all(parts: tuple[Part, ...], running: set[str], place: Place, report:
 
 def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, interrupted: threading.Event) -> bool:
     home = place.directory
+
+    def say(text: str) -> None:
+        if interrupted.is_set():
+            raise _Waiting
+        report(part.name, State.STARTING, text)
+
     if not is_running:
-        report(part.name, State.STARTING, "")
-        part.lay_out(place, lambda text: report(part.name, State.STARTING, text))
+        say("")
+        part.lay_out(place, say)
         home.mark_made(part.name)
         if interrupted.is_set():
             raise _Waiting
@@ -217,7 +243,7 @@ def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, int
     detail = _wait(part, place, record, report, interrupted)
     must_settle = part.settles and not record.is_settled
     if must_settle:
-        part.settle(place, lambda text: report(part.name, State.STARTING, text))
+        part.settle(place, say)
         home.keep(part.name, replace(record, is_settled=True))
     report(part.name, State.READY, detail)
     return must_settle or not is_running
@@ -247,28 +273,34 @@ def _launch(part: Part, place: Place) -> None:
 
 
 def _wait(part: Part, place: Place, record: Record, report: Report, interrupted: threading.Event) -> str:
-    """Ask until it answers; StartFailed where it dies first or the deadline passes."""
-    home = place.directory
+    """Ask until it answers; StartFailed where it dies first, refuses us, or the deadline passes."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while True:
         is_alive = record.process.is_alive()
         try:
             if is_alive:
                 return part.answer(place)
-            reason = "it ended by itself"
+            raise _give_up(part, place, record, report, "it ended by itself")
+        except Refused as refusal:
+            raise _give_up(part, place, record, report, f"{refusal}; restore {place.directory.env_file}") from None
         except NotAnswering as error:
-            reason = f"no answer within {_DEADLINE_SECONDS:.0f} s ({error})"
-        if not is_alive or time.monotonic() > deadline:
-            processes.end(processes.family([record.process]), patience=part.patience)
-            home.keep(part.name, replace(record, error=reason))
-            report(part.name, State.FAILED, reason)
-            lines = "".join(f"\n  {line}" for line in home.last_lines(part.name))
-            raise StartFailed(
-                f"{part.name} failed: {reason}; its log is {home.log(part.name)}; "
-                f"what else was started goes on, `switchdesk up` tries again, `switchdesk down` stops all{lines}"
-            )
+            if time.monotonic() > deadline:
+                reason = f"no answer within {_DEADLINE_SECONDS:.0f} s ({error})"
+                raise _give_up(part, place, record, report, reason) from None
         if interrupted.wait(0.1):
             raise _Waiting
+
+
+def _give_up(part: Part, place: Place, record: Record, report: Report, reason: str) -> StartFailed:
+    home = place.directory
+    processes.end(processes.family([record.process]), patience=part.patience)
+    home.keep(part.name, replace(record, error=reason))
+    report(part.name, State.FAILED, reason)
+    lines = "".join(f"\n  {line}" for line in home.last_lines(part.name))
+    return StartFailed(
+        f"{part.name} failed: {reason}; its log is {home.log(part.name)}; "
+        f"what else was started goes on, `switchdesk up` tries again, `switchdesk down` stops all{lines}"
+    )
 
 
 def _stop_part(home: Directory, part: Part, report: Report) -> bool:

@@ -54,7 +54,9 @@ def env(context: typer.Context) -> None:
     """Print the settings that another shell needs, as `export` lines."""
     import shlex
 
-    for name, value in _stack(context).read_env().items():
+    from infra.local.stack import exports
+
+    for name, value in exports(_stack(context).path).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

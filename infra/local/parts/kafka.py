@@ -60,6 +60,10 @@ class Kafka(Part):
         """The clients' port."""
         return place.port_of("SWITCHDESK_KAFKA_BOOTSTRAP")
 
+    def ports(self, place: Place) -> list[int]:
+        """The clients' port and the controller's."""
+        return [self.port(place), place.port_of("SWITCHDESK_KAFKA_CONTROLLER")]
+
     def lay_out(self, place: Place, say: Callable[[str], None]) -> None:
         """Format the log folder once, complete or not at all; write the configuration anew."""
         java.fetch_jars(self.name, place, say)

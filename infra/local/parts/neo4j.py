@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 
 from infra.local.parts import java
-from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
+from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place, Refused
 
 _HASH_ROUNDS = 1024
 _OPENED = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
@@ -67,7 +67,7 @@ class Neo4j(Part):
     def answer(self, place: Place) -> str:
         """`RETURN 1` over Bolt, with the password."""
         from neo4j import GraphDatabase
-        from neo4j.exceptions import DriverError, Neo4jError
+        from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
         user, password = place.env["SWITCHDESK_NEO4J_USER"], place.env["SWITCHDESK_NEO4J_PASSWORD"]
         try:
@@ -79,6 +79,8 @@ class Neo4j(Part):
             ):
                 result = session.run("RETURN 1")
                 return str(result.consume().server.agent).replace("/", " ")
+        except AuthError:
+            raise Refused("it does not take the password of stack.env") from None
         except (DriverError, Neo4jError, OSError) as error:
             raise NotAnswering(str(error).splitlines()[0]) from None
 

@@ -15,6 +15,10 @@ class NotAnswering(Exception):
     """The part gave no answer yet; its text says what came instead."""
 
 
+class Refused(NotAnswering):
+    """It answers, but does not take the password of `stack.env`: waiting will not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How a server's program is started."""
@@ -88,6 +92,10 @@ class Part(ABC):
     @abstractmethod
     def port(self, place: Place) -> int:
         """The port it listens on; 0 where it has none."""
+
+    def ports(self, place: Place) -> list[int]:
+        """Every port that must be free before it starts."""
+        return [port] if (port := self.port(place)) else []
 
     @abstractmethod
     def lay_out(self, place: Place, say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from infra.local import launch as launch_script
 from infra.local.directory import Directory
 from infra.local.errors import StartFailed
-from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
+from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place, Refused
 
 _OWNER = "switchdesk"
 _LOCAL_USER = "local"
@@ -162,6 +162,8 @@ class Postgres(Part):
                 connection.execute("select 1")
                 return f"PostgreSQL {connection.execute('show server_version').fetchone()[0]}"  # pyright: ignore[reportOptionalSubscript]
         except psycopg.Error as error:
+            if "password authentication failed" in str(error):
+                raise Refused("it does not take the password of stack.env") from None
             raise NotAnswering(str(error).strip().splitlines()[-1] if str(error) else type(error).__name__) from None
 
 
