@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import orjson
 from dagster_dbt import DbtProject
@@ -68,10 +69,18 @@ class NodeResult:
     """Rows that a test found wrong."""
     seconds: float
 
+    rows: int | None
+    """Rows of a table that was built; None for views and tests."""
+
     @property
-    def is_good(self) -> bool:
-        """The model was built, or the test holds."""
-        return self.status in {"success", "pass"}
+    def is_broken(self) -> bool:
+        """The model was not built, or the test does not hold; what was skipped hangs on something broken."""
+        return self.status not in {"success", "pass", "warn"}
+
+    @property
+    def name(self) -> str:
+        """Model or test without package and hash."""
+        return self.unique_id.split(".")[2]
 
 
 def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) -> list[NodeResult]:
@@ -101,9 +110,15 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
                 message=entry.get("message") or "",
                 failures=entry.get("failures") or 0,
                 seconds=entry["execution_time"],
+                rows=_rows(entry["adapter_response"]),
             )
             for entry in orjson.loads(results.read_bytes())["results"]
         ]
+
+
+def _rows(response: dict[str, Any]) -> int | None:
+    # PostgreSQL answers `SELECT n` where a table was made of a query.
+    return response.get("rows_affected") if response.get("code") == "SELECT" else None
 
 
 def _connection(settings: Settings, schema: str) -> dict[str, str]:

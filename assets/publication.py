@@ -46,8 +46,9 @@ class Published:
     name: str
     version: int
     rows: int
-    inserted_or_updated: int
-    deleted: int
+    rows_built: int
+    columns: Mapping[str, str]
+    """PostgreSQL type by column."""
     facts: Mapping[str, Any]
 
 
@@ -97,7 +98,7 @@ def publish(
     for mart in built:
         _shape(connection, mart, build_schema)
         written, deleted = _merge(connection, mart, build_schema)
-        results.append(_record(connection, mart, as_of, build_id, written, deleted))
+        results.append(_record(connection, mart, build_schema, as_of, build_id, written, deleted))
     _publish_values(connection, build_schema)
     catalog.publish_document(connection, MANIFEST_DOCUMENT, semantic_manifest)
     return results
@@ -190,12 +191,17 @@ def _merge(connection: psycopg.Connection[Any], mart: Mart, build_schema: str) -
 
 
 def _record(
-    connection: psycopg.Connection[Any], mart: Mart, as_of: datetime, build_id: str, written: int, deleted: int
+    connection: psycopg.Connection[Any],
+    mart: Mart,
+    build_schema: str,
+    as_of: datetime,
+    build_id: str,
+    written: int,
+    deleted: int,
 ) -> Published:
     dataset = f"{LIVE_SCHEMA}.{mart.name}"
     live = sql.Identifier(LIVE_SCHEMA, mart.name)
-    row = connection.execute(sql.SQL("select count(*) from {}").format(live)).fetchone()
-    rows = int(row[0]) if row else 0
+    rows, rows_built = _count(connection, LIVE_SCHEMA, mart.name), _count(connection, build_schema, mart.name)
     changed = bool(written or deleted) or not _is_known(connection, dataset)
     facts: dict[str, Any] = {"rows_written": written, "rows_deleted": deleted}
     partitions: dict[str, tuple[str, int]] = {}
@@ -218,7 +224,13 @@ def _record(
         partitions=partitions,
         changed=changed,
     )
-    return Published(mart.name, version, rows, written, deleted, facts)
+    columns = _columns(connection, LIVE_SCHEMA, mart.name)
+    return Published(mart.name, version, rows, rows_built, columns, facts)
+
+
+def _count(connection: psycopg.Connection[Any], schema: str, table: str) -> int:
+    row = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _is_known(connection: psycopg.Connection[Any], dataset: str) -> bool:
