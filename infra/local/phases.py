@@ -20,6 +20,7 @@ _COPY = "Copy the help desk"
 # Schema of an asset key, and the phase it belongs to.
 _PHASES = {
     "zendesk": _COPY,
+    "analytics_build": "Build the marts",
     "analytics": "Build the marts",
     "milvus": "Embed the comments",
     "neo4j": "Build the graph",
