@@ -27,6 +27,12 @@ class Finding:
     figures: Mapping[str, Any]
 
 
+def checks_of(stream: str) -> tuple[str, ...]:
+    """Names of the statements about one stream."""
+    names = ("offsets_are_contiguous", "no_dead_letters", "newest_row_is_fresh")
+    return (*names, "comments_have_tickets") if stream == "ticket_comments" else names
+
+
 def findings(connection: psycopg.Connection[Any], bootstrap: str, stream: str) -> list[Finding]:
     """All statements about one stream."""
     found = [

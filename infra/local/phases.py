@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _COPY = "Copy the help desk"
+_MARTS = "Build the marts"
 # Schema of an asset key, and the phase it belongs to.
 _PHASES = {
     "zendesk": _COPY,
@@ -56,7 +57,7 @@ class Phases:
         self._steps: dict[str, str] = {}
         self._planned: dict[str, int] = {}
         self._left: dict[str, set[str]] = {}
-        self._made: dict[str, dict[str, int | None]] = {}
+        self._made: dict[str, dict[str, int]] = {}
         self._started: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
 
@@ -91,8 +92,9 @@ class Phases:
         elif kind == "ASSET_MATERIALIZATION" and event.asset_key:
             rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
             made = self._made.setdefault(phase, {})
-            made[event.asset_key.path[-1]] = int(str(rows.value)) if rows is not None else None
-            self._bar.update(self._tasks[phase], completed=len(made), detail=counts(made))
+            if rows is not None and event.asset_key.path[0] != "catalog":
+                made[event.asset_key.path[-1]] = int(str(rows.value))
+            self._bar.update(self._tasks[phase], advance=1, detail=counts(made))
         elif kind == "STEP_SUCCESS":
             self._left[phase].discard(event.step_key or "")
             if not self._left[phase]:
@@ -132,10 +134,9 @@ def line(console: Console, what: str, outcome: str, seconds: float) -> None:
     console.print(f"  [green]✓[/green] {what:<20} {outcome:<45} [dim]{seconds:6.1f} s[/dim]", highlight=False)
 
 
-def counts(rows: Mapping[str, int | None]) -> str:
+def counts(rows: Mapping[str, int]) -> str:
     """The few tables a reader knows, with their rows; others as a number of tables and rows."""
-    known = [f"{rows[name]:,} {word}" for name, word in _WORDS.items() if rows.get(name) is not None]
+    known = [f"{rows[name]:,} {word}" for name, word in _WORDS.items() if name in rows]
     if known or not rows:
         return " · ".join(known)
-    total = sum(count or 0 for count in rows.values())
-    return f"{len(rows)} tables · {total:,} rows" if total else f"{len(rows)} tables"
+    return f"{len(rows)} tables · {sum(rows.values()):,} rows"

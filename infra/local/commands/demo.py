@@ -17,11 +17,7 @@ from infra.local.directory import Directory
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from infra.local.tour import Step
-
 _TICKETS = 2000
-_TRIES = 3
-_ANSWER_SECONDS = 120.0
 
 
 class DemoFailed(SwitchdeskError):
@@ -119,56 +115,14 @@ def _load(settings: Settings, console: "Console") -> None:
 
 
 def _ask_all(settings: Settings, console: "Console") -> None:
-    from infra.local.tour import steps, world_at
+    from infra.local.tour import ask, steps, world_at
 
     now = datetime.now(UTC)
     for number, step in enumerate(steps(now, world_at(settings, now)), start=1):
         console.print(f"  [bold cyan]{number}[/bold cyan]  [bold]{step.question}[/bold]")
-        answer, equal = _ask(settings, step)
+        answer, equal = ask(settings, step)
         _show(console, answer)
         console.print(f"     [green]= the help desk itself: {equal}[/green]\n")
-
-
-def _ask(settings: Settings, step: "Step") -> tuple[dict[str, Any], str]:
-    """Ask, and compare with the world as of the answer's data; a miss may be a change under way, so ask again."""
-    import httpx
-
-    from infra.local.desk.truth import Truth
-    from infra.local.runs import run_job
-    from infra.local.tour import Unequal, as_of, world_at
-
-    with httpx.Client(
-        base_url=settings.require("api_url"),
-        headers={"Authorization": f"Bearer {settings.require('api_key')}"},
-        timeout=_ANSWER_SECONDS,
-        trust_env=False,
-    ) as client:
-        for attempt in range(1, _TRIES + 1):
-            response = client.post(
-                "/v1/ask", json={"question": step.question, "budget_usd": step.budget_usd, "cache": step.cache}
-            )
-            if response.status_code != 200:
-                raise DemoFailed(f"question not answered: {step.question}: {_problem(response)}")
-            answer: dict[str, Any] = response.json()
-            if answer["status"] not in ("answered", "partial"):
-                raise DemoFailed(f"question not answered: {step.question}: {answer['text']}")
-            try:
-                equal = step.compare(answer, Truth(world_at(settings, as_of(answer))))
-            except Unequal:
-                if attempt == _TRIES:
-                    raise
-                # Streams are read one after the other: a ticket may have changed between two of them.
-                run_job(settings, "initial_load")
-                continue
-            return answer, equal
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _problem(response: Any) -> str:
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"the API answers {response.status_code}"
 
 
 def _show(console: "Console", answer: dict[str, Any]) -> None:
