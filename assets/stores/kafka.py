@@ -15,8 +15,8 @@ from assets.settings import SwitchdeskError
 
 logger = logging.getLogger(__name__)
 
-LARGEST_MESSAGE = 16 << 20
-"""Bytes; a ticket comment alone may have 10 MB."""
+LARGEST_MESSAGE = 48 << 20
+"""Bytes; a comment may have 10 MB of text, which its event holds three times (text, HTML, plain)."""
 _PATIENCE = 15.0
 _LEADERLESS = frozenset(
     {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}

@@ -26,6 +26,7 @@ from assets.zendesk.records import (
     corrections_of,
     envelope,
     micros,
+    oversized,
     parse_moment,
     version_of,
     without_nul,
@@ -80,9 +81,12 @@ class Outbox:
             except BufferError:
                 self._producer.poll(0.5)
             except KafkaException as error:
-                raise kafka.KafkaStoreError(
-                    f"Kafka refuses a record: {topics.raw(stream)}: {error.args[0].name()}"
-                ) from None
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise kafka.KafkaStoreError(
+                        f"Kafka refuses a record: {topics.raw(stream)}: {error.args[0].name()}"
+                    ) from None
+                # The loader sets it aside, so that it is known to be missing and everything else flows on.
+                record = oversized(stream, record)
 
     def flush(self) -> dict[str, dict[int, int]]:
         """Wait until Kafka holds all of it; return the next offset of each stream's partitions."""
@@ -171,14 +175,20 @@ class Exporter:
             rows = require_list(answer.body, self._stream.rows_key, self._stream.path)
             following, is_end = self._following(answer.body, cursor, len(rows))
             corrections = self._produce(rows, answer)
-            # What a walk reads after a redaction is redacted already; only what it had read before needs a correction.
-            self._correct([each for each in corrections if each.changed_at >= began_at - timedelta(minutes=1)])
+            # Until the first walk ends, what it read came after the redactions that it meets, unless they are younger
+            # than itself; the hour allows for clocks that differ.
+            is_first_walk = not cursor.get("caught_up")
+            self._correct(
+                [each for each in corrections if not is_first_walk or each.changed_at >= began_at - timedelta(hours=1)]
+            )
             stuck = stuck + 1 if not is_end and _place(following) == _place(cursor) else 0
             if stuck:
                 self._wait_for_advance(stuck)
             newest = _moment_of(rows[-1]) if rows else None
             if newest is not None:
                 following.setdefault("first_at", newest.isoformat())
+            if is_end:
+                following["caught_up"] = True
             cursor = following
             self._state.advance(self._stream.name, cursor, end_of_stream=is_end, rows=len(rows))
             as_of = answer.asked_at - WITHHELD if is_end else newest

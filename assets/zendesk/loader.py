@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -77,8 +77,12 @@ class Loader:
         self.dead: dict[str, int] = defaultdict(int)
         """Dead letters of this loader, by stream."""
 
-    def open(self) -> set[str]:
-        """Take all partitions over at the database's offsets; return streams whose records Kafka has lost."""
+    def open(self, begun: Set[str]) -> set[str]:
+        """Take all partitions over at the database's offsets; return streams whose records Kafka has lost.
+
+        A partition that this database never loaded begins at its end where the stream is not among those `begun`: its
+        export begins anew too, and what lies in the topic is of another copy.
+        """
         lost: set[str] = set()
         assignment: list[TopicPartition] = []
         for stream, count in self._partitions.items():
@@ -97,15 +101,19 @@ class Loader:
                 assert row is not None
                 position, epoch = int(row[0]), int(row[1])
                 low, high = kafka.extent(self._consumer, topic, part)
-                if position < low or position > high:
+                start = position
+                if epoch == 1:
+                    start = low if stream in begun else high
+                elif position < low or position > high:
                     # Expired before they were loaded, or the topic was made anew: only reading again brings them back.
-                    if position > 0 or low > 0:
-                        lost.add(stream)
-                        logger.warning(
-                            "kafka lost records before they were loaded",
-                            extra={"topic": topic, "part": part, "position": position, "low": low, "high": high},
-                        )
-                    position = low
+                    lost.add(stream)
+                    logger.warning(
+                        "kafka lost records before they were loaded",
+                        extra={"topic": topic, "part": part, "position": position, "low": low, "high": high},
+                    )
+                    start = low
+                if start != position:
+                    position = start
                     self._connection.execute(
                         "update ops.kafka_offsets set next_offset = %s where topic = %s and part = %s",
                         (position, topic, part),
@@ -248,7 +256,8 @@ class Loader:
                 batch.gone[stream].append((entity, parent_id, version))
                 return
             if not isinstance(payload, dict):
-                raise BadRow(f"payload: expected an object, got {type(payload).__name__}")
+                left_out = isinstance(payload, str) and payload.startswith("left out: ")
+                raise BadRow(f"payload: {payload if left_out else f'expected an object, got {type(payload).__name__}'}")
             if record.get("schema") == CORRECTION_SCHEMA:
                 batch.corrections.append((entity, version, payload))
                 return
@@ -367,6 +376,9 @@ class Loader:
     ) -> None:
         """Bring a redaction or privacy change into the comment and into the audit that first held its text."""
         patch = {name: comment[name] for name in _CORRECTED if name in comment}
+        if "public" in patch:
+            # An audit's child says it twice.
+            patch["comment_public"] = patch["public"]
         parameters = {
             "id": comment_id,
             "version": version,

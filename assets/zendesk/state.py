@@ -53,6 +53,11 @@ class State:
         ).fetchone()
         return StreamState(dict(row[0]), row[1], row[2], row[3]) if row else StreamState({}, False, 0, 0)
 
+    def begun(self) -> set[str]:
+        """Streams that were read at least in part."""
+        rows = self._connection.execute("select stream from ops.sync_state where cursor <> '{}'").fetchall()
+        return {row[0] for row in rows}
+
     def advance(self, stream: str, cursor: dict[str, Any], *, end_of_stream: bool, rows: int) -> None:
         """Remember a page that Kafka holds."""
         self._write(

@@ -222,10 +222,10 @@ class _Session:
 
     def cycle(self, names: list[str], since: datetime | None) -> SyncReport:
         """Read all these streams to their ends and load them."""
-        begun = {name: bool(self._state.read(name).cursor) for name in names}
+        begun = self._state.begun()
 
         def read(exporter: Exporter, name: str) -> None:
-            if since is not None and begun.get(name) and name in EXPORTS:
+            if since is not None and name in begun and name in EXPORTS:
                 exporter.read_again(since, datetime.now(UTC))
             exporter.run(since)
 
@@ -384,7 +384,7 @@ def _session(
         flow = Flow(halt)
         loader = Loader(postgres_url, bootstrap, topics.ensure(bootstrap), flow)
         stack.callback(loader.close)
-        for stream in loader.open():
+        for stream in loader.open(state.begun()):
             state.forget("ticket_events" if stream == "ticket_comments" else stream)
         failures: list[BaseException] = []
 
