@@ -73,7 +73,8 @@ raised filed submitted received handled answered replied waiting waited written 
 whether while since until unless because therefore maybe perhaps possibly certainly obviously employee employees staff
 boss manager ceo office building laptop printer coffee lunch meeting meetings project projects invoice invoices payment
 payments order orders parcel parcels login logins password passwords camera cameras battery batteries app apps
-word work world worry worse worst worth write wrong yard year yellow yes yesterday yet young zero
+date dates number fiscal word work world worry worse worst worth write wrong yard year yellow yes yesterday yet young
+zero
 """)
 """Everyday words: one of them is what it is, never a misspelling of something else."""
 

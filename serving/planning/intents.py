@@ -80,7 +80,7 @@ _COUNT = re.compile(
     r"\bhow many\b|\bnumber of\b|\bcount\b(?! on)|\bhow much\b|\bpercent\b|\bshare of\b|\bproportion of\b|\bfraction of\b|%"
 )
 _SEARCH = (
-    re.compile(rf"\b(?:what|how) (?:do|does|did|are|were|have|has|is) (?:(?:our|the|most|some|all) )*{_PEOPLE}(?P<scope> (?:from|of|at|with|on|in|using) (?:(?!say|think|complain|feel|talk|write|mention|tell)\S+ ){{1,6}}?)? ?(?:been |really |usually |mostly )?(?:say|saying|said|think|thinking|complain|complaining|complained|write|writing|written|tell|telling|told|feel|feeling|felt|mention|mentioning|mentioned|talk|talking|talked|want|like|dislike|hate|love)(?: to us| us)?(?: (?:about|on|of|regarding|concerning|around|with))?(?P<topic>.*)"),
+    re.compile(rf"\b(?:what|how) (?:do|does|did|are|were|have|has|is) (?:(?:our|the|most|some|all) )*{_PEOPLE}(?P<scope> (?:from|of|at|with|on|in|using) (?:(?!say|think|complain|feel|talk|write|mention|tell)\S+ ){{1,6}}?)? ?(?:been |really |usually |mostly )?(?:say|saying|said|think|thinking|complain|complaining|complained|write|writing|written|tell|telling|told|feel|feeling|felt|mention|mentioning|mentioned|talk|talking|talked|want|like|dislike|hate|love)\b(?: to us| us)?(?: (?:about|on|of|regarding|concerning|around|with))?(?P<topic>.*)"),
     re.compile(r"\b(?:complain(?:t|ts|ing|ed|s)?|feedback|opinions?|quotes?|sentiment|reviews|stories|praise|compliments?|worries|concerns)(?P<scope> (?:from|by|of) \S+(?: \S+){0,4}?)?(?: (?:about|on|regarding|concerning|around|of|with|mentioning|that mention|for|over))(?P<topic> .*)"),
     re.compile(r"\b(?:examples?|samples?|instances?) of(?: (?:tickets|comments|customers|people|complaints|messages|cases|conversations))?(?: (?:that|which|who|where))?(?: (?:mention(?:s|ing|ed)?|saying|say|about|regarding|complaining about|talking about|with|describing))?(?P<topic> .*)"),
     re.compile(rf"\b(?:tickets?|comments?|messages?|conversations?|requests?|cases?|notes?|replies|emails?|chats?|{_PEOPLE})(?P<scope> (?:from|by|in|of) \S+(?: \S+){{0,4}}?)?(?: (?:that|which|who|where (?:customers|people|users)|in which (?:customers|people|users)))?(?: (?:were|was|are|is))? (?:mention(?:s|ing|ed)?|talk(?:s|ing|ed)? about|say(?:s|ing)?|said|complain(?:s|ing|ed)? (?:about|of|that)|describ(?:e|es|ing|ed)|about|regarding|concerning|ask(?:ing|ed|s)? (?:for|about|how|whether|if)|contain(?:s|ing|ed)?|containing|with the (?:words?|text|phrase)|report(?:ing|ed|s)? (?:that|about|problems? with|issues? with|trouble with))(?P<topic> .*)"),
@@ -236,12 +236,12 @@ def topic(text: Text) -> Topic | None:
     return None
 
 
-def relation(text: Text) -> tuple[str, range] | None:
+def relation(text: Text) -> tuple[str, list[range]] | None:
     """The kind of link asked about and the words that say so."""
     for name, pattern in _GRAPH:
-        found = pattern.search(text.line)
-        if found is not None:
-            return name, text.tokens_of(found)
+        found = [text.tokens_of(match) for match in pattern.finditer(text.line)]
+        if found:
+            return name, found
     return None
 
 

@@ -121,6 +121,13 @@ PHRASINGS = {
 }  # fmt: skip
 """Turns of phrase (right) for a name of the catalogue (left); they count where the catalogue has that name."""
 
+_VERB_FORMS = {
+    "created": ("create", "creating"), "solved": ("solve", "solving"), "resolved": ("resolve", "resolving"),
+    "closed": ("close", "closing"), "received": ("receive", "receiving"), "raised": ("raise", "raising"),
+    "submitted": ("submit", "submitting"), "filed": ("file", "filing"), "fixed": ("fix", "fixing"),
+    "finished": ("finish", "finishing"), "completed": ("complete", "completing"), "rated": ("rate", "rating"),
+}  # fmt: skip
+"""Other forms of the verbs by which the catalogue names its times."""
 _GRAMMAR = frozenset(
     """
 last previous past this week month quarter year today yesterday since between before after average median percentile
@@ -238,13 +245,16 @@ class Lexicon:
         if not near:
             return None
         best = near[0][1]
-        words = [spelling for spelling, distance, _ in near if distance == best and len(spelling) >= 4]
+        words = [spelling for spelling, distance, _ in near if distance == best and _is_slip(word, spelling)]
         if token.capital:
             words = [spelling for spelling in words if spelling in self._of_values]
         elif len(words) > 1:
             words = [spelling for spelling in words if spelling not in self._of_values]
         if len(words) > 1:
             words = [spelling for spelling in words if spelling[0] == word[0]] or words
+        shortest = min(words, key=len, default="")
+        if len(words) > 1 and all(spelling.startswith(shortest) for spelling in words):
+            words = [max(words, key=len)]
         return words[0] if len(words) == 1 else None
 
     def nearest(self, word: str, count: int = 3) -> tuple[str, ...]:
@@ -267,7 +277,8 @@ def _meanings(dimension: Dimension) -> Iterator[tuple[Meaning, str]]:
     names = (dimension.label, dimension.name, *dimension.synonyms)
     if dimension.type == "time":
         for text in (dimension.label, *dimension.synonyms):
-            yield Meaning(Sense.TIME, dimension.name), text
+            for form in (text, *_VERB_FORMS.get(text.lower(), ())):
+                yield Meaning(Sense.TIME, dimension.name), form
         return
     if dimension.type == "boolean":
         for text in (dimension.label, *dimension.synonyms):
@@ -281,6 +292,11 @@ def _meanings(dimension: Dimension) -> Iterator[tuple[Meaning, str]]:
         yield Meaning(Sense.VALUE, dimension.name, value), value
         for text in dimension.value_synonyms.get(value, ()):
             yield Meaning(Sense.VALUE, dimension.name, value), text
+
+
+def _is_slip(word: str, spelling: str) -> bool:
+    """Whether a short word differs by a letter missing, doubled or swapped: another letter makes it another word."""
+    return len(spelling) >= 4 and (len(word) > 5 or len(word) != len(spelling) or sorted(word) == sorted(spelling))
 
 
 def _short_names(names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -111,7 +111,7 @@ def measure(scene: Scene) -> Measure | None:
     verbs = _verbs(scene)
     if strong:
         found = _strong(scene, strong, verbs)
-    elif plain or verbs or _counts(scene):
+    elif plain or verbs or _counts(scene) or _kinds(scene):
         found = _counted(scene, verbs)
     else:
         return None
@@ -119,6 +119,8 @@ def measure(scene: Scene) -> Measure | None:
         return None
     for match in (*strong, *plain):
         scene.use(match.first, match.last)
+    if len(found.metrics) > 1:
+        scene.used.update(at for at in range(len(scene.tokens)) if scene.word(at) in VERSUS | {"compare", "minus"})
     _aggregate(scene, found)
     _share(scene, found)
     _stock(scene, found, strong, verbs)
@@ -127,6 +129,13 @@ def measure(scene: Scene) -> Measure | None:
 
 def _counts(scene: Scene) -> bool:
     return any(scene.word(at) in _COUNTING for at in range(len(scene.tokens)))
+
+
+def _kinds(scene: Scene) -> bool:
+    """Whether tickets are named by their kind: "incidents"."""
+    return any(
+        m.name == "type" for match in scene.matches for m in match.all(Sense.VALUE) if match.first not in scene.used
+    )
 
 
 def _verbs(scene: Scene) -> list[Match]:

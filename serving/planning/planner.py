@@ -12,6 +12,7 @@ with that period as its grain; any other two periods are a complex plan of two m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -142,8 +143,9 @@ def _route(scene: Scene) -> Reading:
     ids = intents.ticket_ids(scene.text)
     taken = frozenset(at for _, words in ids for at in words)
     relation = intents.relation(scene.text)
-    if relation is not None and not scene.metric_match(relation[1]):
+    if relation is not None and not scene.metric_match(relation[1][0]):
         scene.find(taken)
+        scene.used.update(taken)
         return _graph(scene, relation, [number for number, _ in ids])
     if ids:
         return _tickets(scene, [number for number, _ in ids], taken)
@@ -179,14 +181,14 @@ def _filters(scene: Scene, found: Sequence[Condition]) -> tuple[Filter, ...]:
 # Links, single tickets, content
 
 
-def _graph(scene: Scene, relation: tuple[str, range], ids: list[int]) -> Reading:
+def _graph(scene: Scene, relation: tuple[str, list[range]], ids: list[int]) -> Reading:
     name, words = relation
     ticket = ids[0] if ids else None
     if name == "related" and ticket is None:
         raise AskBack("related to which ticket? Name its number", ("Which tickets are related to ticket 12?",))
     if ticket is not None and ticket < 1:
         raise AskBack("a ticket number is 1 or more")
-    scene.used.update(words)
+    scene.used.update(at for span in words for at in span)
     if name in ("merged", "follow_ups", "repeat_contacts") and intents.is_count(scene.text.line):
         scene.notes.append("the links are listed, up to the limit; their number is the number of rows")
     filters = (
@@ -560,13 +562,14 @@ def _measure(scene: Scene) -> Reading:
     limits = conditions.thresholds(scene)
     order = orders.find(scene)
     groups = conditions.groups(scene)
-    groups += _ranked(scene, order, groups)
+    if order is not None and not groups:
+        order, groups = _ranked(scene, order)
     found = measures.measure(scene)
     if found is None:
         return _nothing(scene, order, groups, limits)
     if order is not None:
         _check_judgement(scene, order, found, groups)
-    _account(scene, order)
+    _account(scene, scene.semantics.metrics[found.metrics[0]])
     made = [*found.filters, *limits, *conditions.conditions(scene, found.metrics[0])]
     groups = _contrast(scene, made, groups)
     groups = _spread(scene, made, groups)
@@ -596,23 +599,21 @@ def _measure(scene: Scene) -> Reading:
     return _timed(scene, base, found, order)
 
 
-def _ranked(scene: Scene, order: orders.Order | None, groups: list[str]) -> list[str]:
+def _ranked(scene: Scene, order: orders.Order) -> tuple[orders.Order, list[str]]:
     """The dimension that an order ranks: "top 5 organizations", "agents with the most tickets", "who solved most"."""
-    if order is None or groups or order.grain is not None:
-        if order is None and not groups and scene.word(0) == "who" and "assignee" in scene.semantics.dimensions:
-            return []
-        return []
+    if order.grain is not None:
+        return order, []
     for match in scene.matches:
         meaning = match.of(Sense.DIMENSION)
-        if meaning is None or match.first in scene.used:
+        if meaning is None or match.first in scene.used or match.first - order.at > 3:
             continue
-        near = match.first - order.at
-        if 0 < near <= 3 or match.last < order.at:
-            scene.use(match.first, match.last)
-            return [meaning.name]
-    if scene.word(0) == "who":
-        return ["assignee"]
-    return []
+        scene.use(match.first, match.last)
+        before = scene.tokens[match.first - 1].value if match.first else None
+        if order.limit is None and before is not None and before == int(before) and 1 <= before <= 1_000:
+            scene.used.add(match.first - 1)
+            order = replace(order, limit=int(before))
+        return order, [meaning.name]
+    return order, ["assignee"] if scene.word(0) == "who" else []
 
 
 def _check_judgement(scene: Scene, order: orders.Order, found: measures.Measure, groups: list[str]) -> None:
@@ -629,25 +630,20 @@ def _check_judgement(scene: Scene, order: orders.Order, found: measures.Measure,
         )
 
 
-def _account(scene: Scene, order: orders.Order | None) -> None:
-    """Words that only hold the sentence together once a metric is known."""
+def _account(scene: Scene, metric: Metric) -> None:
+    """Mark what only holds the sentence together once a metric is known."""
+    fillers: set[str] = set()
+    if metric.unit == "minutes":
+        fillers = {"time", "times", "duration", "long", "fast", "quickly", "takes", "take", "minutes", "hours"}
+    if metric.time == "created_at":
+        fillers |= {"contact", "contacted", "wrote", "write", "reached"}
     for at in range(len(scene.tokens)):
-        if scene.word(at) in ("support", "team", "desk", "helpdesk", "agents", "staff") and scene.word(at - 1) in (
-            "our",
-            "the",
-            "did",
-            "does",
-            "do",
-        ):
+        team = scene.word(at) in ("support", "team", "desk", "helpdesk", "staff")
+        if scene.word(at) in fillers or (team and scene.word(at - 1) in ("our", "the", "did", "does", "do")):
             scene.used.add(at)
-    people = [
-        m
-        for m in scene.matches
-        if m.first not in scene.used
-        and any(x.name in ("assignee", "requester", "group") for x in m.all(Sense.DIMENSION))
-    ]
-    for match in people:
-        if conditions.is_subject(scene, match):
+    for match in scene.matches:
+        people = any(meaning.name in ("assignee", "requester", "group") for meaning in match.all(Sense.DIMENSION))
+        if people and match.first not in scene.used and conditions.is_subject(scene, match):
             scene.use(match.first, match.last)
 
 
