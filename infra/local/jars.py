@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 _TRIES = 4
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +156,6 @@ def _append_rest(client: "httpx.Client", url: str, part: Path, jar: Jar, count: 
         if resumed:
             count(have)
         with part.open("ab" if resumed else "wb") as file:
-            for block in response.iter_raw(_BLOCK):
+            for block in response.iter_raw():
                 file.write(block)
                 count(len(block))

@@ -21,8 +21,9 @@ _MARTS = "Build the marts"
 # Schema of an asset key, and the phase it belongs to.
 _PHASES = {
     "zendesk": _COPY,
-    "analytics_build": "Build the marts",
-    "analytics": "Build the marts",
+    "catalog": _COPY,
+    "analytics_build": _MARTS,
+    "analytics": _MARTS,
     "milvus": "Embed the comments",
     "neo4j": "Build the graph",
 }
@@ -34,6 +35,8 @@ _WORDS = {
     "comment_embeddings": "chunks",
     "ticket_graph": "nodes",
 }
+# Steps on the way: what they hold is counted where it is live.
+_UNCOUNTED = {"catalog", "analytics_build", "live_collection"}
 _REFRESH_SECONDS = 0.5
 
 
@@ -92,7 +95,7 @@ class Phases:
         elif kind == "ASSET_MATERIALIZATION" and event.asset_key:
             rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
             made = self._made.setdefault(phase, {})
-            if rows is not None and event.asset_key.path[0] != "catalog":
+            if rows is not None and not _UNCOUNTED & set(event.asset_key.path):
                 made[event.asset_key.path[-1]] = int(str(rows.value))
             self._bar.update(self._tasks[phase], advance=1, detail=counts(made))
         elif kind == "STEP_SUCCESS":

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from infra.local.errors import StartFailed
 from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
 
 _SERVICE = "/milvus.proto.milvus.MilvusService"
@@ -12,6 +13,7 @@ class Milvus(Part):
     """The vectors of comments."""
 
     name = "milvus"
+    settles = True
 
     def choose(self, choices: Choices) -> None:
         """One port; it has no logins, so it listens on this machine alone."""
@@ -43,6 +45,24 @@ class Milvus(Part):
             except grpc.RpcError as error:
                 raise NotAnswering(str(error.details())) from None  # pyright: ignore[reportAttributeAccessIssue]
         return f"Milvus Lite {_printable(version)}".rstrip()
+
+    def settle(self, place: Place, say: Callable[[str], None]) -> None:
+        """Load the collections: Milvus remembers what was loaded, Milvus Lite does not, and clients rely on it."""
+        if not any((place.directory.data(self.name) / "data").glob("collections/*")):
+            return
+        say("loading the collections")
+        from pymilvus import MilvusClient, MilvusException
+
+        client = MilvusClient(uri=place.env["SWITCHDESK_MILVUS_URL"], timeout=60)
+        try:
+            for name in client.list_collections():
+                client.load_collection(name)
+        except MilvusException as error:
+            raise StartFailed(
+                f"milvus cannot load a collection: {error.message}; its log is {place.directory.log(self.name)}"
+            ) from None
+        finally:
+            client.close()
 
 
 def _printable(message: bytes) -> str:
