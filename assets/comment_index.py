@@ -25,7 +25,7 @@ from assets import catalog
 from assets.embedder import DIMENSION, Embedder
 from assets.settings import SwitchdeskError
 from assets.stores.milvus import CHUNKS_PER_COMMENT, CommentVector, Milvus, Where, collection_name
-from assets.text import BLANKS, HAS_TEXT, Chunk, chunks
+from assets.text import BLANKS, HAS_TEXT, VERSION, Chunk, chunks
 
 logger = logging.getLogger(__name__)
 
@@ -324,11 +324,11 @@ class CommentIndex:
     def _open(self) -> int:
         """Prepare the collection and return the load number up to which it holds everything."""
         row = self._connection.execute(
-            "select load_seq, facts ->> 'collection' from ops.watermarks where dataset = %s", (DATASET,)
+            "select load_seq, facts from ops.watermarks where dataset = %s", (DATASET,)
         ).fetchone()
         is_new = not self._milvus.exists(self._collection)
         self._milvus.ensure(self._collection, DIMENSION)
-        return 0 if row is None or is_new or row[1] != self._collection else int(row[0])
+        return 0 if row is None or is_new or row[1] != self._made_by() else int(row[0])
 
     def _store_watermark(self, load_seq: int) -> None:
         self._connection.execute(
@@ -337,8 +337,11 @@ class CommentIndex:
             on conflict (dataset) do update set
                 load_seq = excluded.load_seq, facts = excluded.facts, updated_at = now()
             """,
-            (DATASET, load_seq, orjson.dumps({"collection": self._collection}).decode()),
+            (DATASET, load_seq, orjson.dumps(self._made_by()).decode()),
         )
+
+    def _made_by(self) -> dict[str, Any]:
+        return {"collection": self._collection, "text": VERSION}
 
     def _live_collection(self) -> str | None:
         published = catalog.current(self._connection).datasets.get(DATASET)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+VERSION = 1
+"""Grows with every change of what is embedded of a comment; the next build then compares all of them."""
 BLANKS = " \t\n\r\v\f\u00a0\u200b\u2060\ufeff▇"
 """Characters that are no text: space of all kinds, and the block that Zendesk puts in place of redacted text."""
 HAS_TEXT = "btrim(body, %(blanks)s) <> ''"
@@ -27,6 +29,13 @@ _FORWARDED = re.compile(
     r"^[ \t]*(?:-{2,} ?(?:original|forwarded) message ?-{2,}|on [^\n]{5,200} wrote:)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
+_NOTICES = re.compile(
+    r"(?<=This is a follow-up to your previous request )#\d+ [^\n]{1,300}"
+    r"|(?<=This request was closed and merged into request )#\d+ [^\n]{1,300}"
+    r"|^Request #\d+ [^\n]{1,300}? was closed and merged into this request\.(?: Last comment in request #\d+:)?",
+    re.MULTILINE,
+)
+"""Subjects of other tickets in Zendesk's own sentences: they are not what this comment is about."""
 _REDACTED = re.compile("▇+")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # Every pattern starts where no such run is under way and is bounded, so a megabyte of one letter costs one pass.
@@ -66,7 +75,7 @@ def clean(body: str) -> str:
     masked = _UNSEEN.sub(" ", _REDACTED.sub(_blank, body[:LONGEST]))
     for word, pattern in _MASKS:
         masked = pattern.sub(lambda found, word=word: word[: len(found[0])].ljust(len(found[0])), masked)
-    own = masked
+    own = masked = _NOTICES.sub(_blank, masked) if has_text(_NOTICES.sub("", masked)) else masked
     if forwarded := _FORWARDED.search(own):
         own = own[: forwarded.start()].ljust(len(masked))
     own = _QUOTED.sub(_blank, own)

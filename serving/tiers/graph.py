@@ -42,11 +42,15 @@ call (t) {{
         return o, 'same_requester' as relation, null as score
     union match (t)-[r:SIMILAR]-(o:Ticket) return o, 'similar' as relation, max(r.score) as score
 }}
-with t, o, relation, score where o <> t and {_SEEN}
-return o.id as ticket_id, relation, o.subject as subject, o.status as status, o.created_at as created_at, score
-order by case relation when 'problem' then 0 when 'merged_into' then 1 when 'follows_up' then 2 when 'incident' then 3
-    when 'merged_from' then 4 when 'follow_up' then 5 when 'same_problem' then 6 when 'similar' then 7 else 8 end,
-    score desc, o.created_at desc, o.id
+with o, relation, score, case relation when 'problem' then 0 when 'merged_into' then 1 when 'follows_up' then 2
+    when 'merged_from' then 3 when 'follow_up' then 4 when 'incident' then 5 when 'same_requester' then 6
+    when 'similar' then 7 else 8 end as rank
+where o.id <> $ticket and {_SEEN}
+with o, relation, score, rank order by rank
+with o, collect({{relation: relation, score: score, rank: rank}})[0] as closest
+return o.id as ticket_id, closest.relation as relation, o.subject as subject, o.status as status,
+    o.created_at as created_at, closest.score as score
+order by closest.rank, score desc, created_at desc, ticket_id
 limit $limit
 """
 _INCIDENTS: LiteralString = f"""
@@ -179,8 +183,8 @@ class Related:
 
     ticket_id: int
     relation: str
-    """What it is to the one asked about: problem, incident, same_problem, follows_up, follow_up, merged_into,
-    merged_from, same_requester, similar."""
+    """The closest thing that it is to the one asked about: problem, incident, same_problem, follows_up, follow_up,
+    merged_into, merged_from, same_requester, similar."""
     subject: str | None
     status: str | None
     created_at: datetime

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from serving.errors import BudgetExceeded, DeadlineExceeded, ServingError
+from serving.errors import BudgetExceeded, DeadlineExceeded
 from serving.policy import Policy, TaskClass
 from serving.question import Question
-from serving.routing.fallback import NoAnswer
+from serving.routing.fallback import NoAnswer, attempts_of
 from serving.routing.selector import ModelSelector
 from serving.routing.validator import Verdict, check_grounded, check_text, json_object
 from serving.schemas import Citation
@@ -107,10 +107,11 @@ class Pipeline:
                 tier=draft.tier.value,
             )
         except NoAnswer as error:
-            draft.attempts.extend(error.attempts)
+            draft.attempts.extend(attempts_of(error))
             draft.warn("no model wrote a usable text; this answer is composed from the rows and quotes themselves")
             return None
         except BudgetExceeded as error:
+            draft.attempts.extend(attempts_of(error))
             size = self._policy.tasks[task]
             full = self._policy.paths[draft.tier].fixed_usd + self._selector.registry.candidates(task)[0].price.cost(
                 size.input_tokens, size.max_tokens
@@ -121,17 +122,13 @@ class Pipeline:
             )
             return None
         except DeadlineExceeded as error:
-            draft.attempts.extend(_attempts_of(error))
+            draft.attempts.extend(attempts_of(error))
             draft.warn("no model answered in time; this answer is composed from the rows and quotes themselves")
             return None
         draft.attempts.extend(completion.attempts)
         draft.model = completion.model
         content = orjson.loads(completion.text.strip().removeprefix("```json").removesuffix("```").strip())
         return " ".join(str(content[field]).split())
-
-
-def _attempts_of(error: ServingError) -> tuple[Any, ...]:
-    return error.__cause__.attempts if isinstance(error.__cause__, NoAnswer) else ()
 
 
 def _schema(field: str, longest: int) -> dict[str, Any]:

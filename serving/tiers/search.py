@@ -34,8 +34,8 @@ DATASET = "milvus.comment_embeddings"
 
 _WORD_SHARE = 0.2
 """Weight of the words found as written; the rest is nearness in meaning."""
-_LEAST_MEANING = 0.2
-"""Cosine below which MiniLM's neighbours have nothing to do with the query."""
+_LEAST_MEANING = 0.35
+"""Cosine below which neighbours have little to do with the query; a comment with all its words counts anyway."""
 _CANDIDATES = 60
 _MOST_CANDIDATES = 2_000
 _WORD_CANDIDATES = 50
@@ -43,6 +43,8 @@ _LISTED_TICKETS = 5_000
 """More tickets than this are not written into a Milvus filter; neighbours are then sifted in PostgreSQL."""
 _SAME_TEXT = 95.0
 """Similarity (0-100) from which two comments count as one text: macros, automatic replies, quoted mail."""
+_SAME_QUOTE = 85.0
+"""Similarity (0-100) from which two quotes say the same."""
 _SENTENCES_PER_HIT = 24
 _LONGEST_QUOTE = 400
 _SHORT_SENTENCE = 40
@@ -53,6 +55,11 @@ _READ_OF_QUERY = 2_000
 
 _BREAK = re.compile(r"(?<=[.!?])[\"')\\]]*\s+|(?<=[。！？؟])\s*|\s*\n\s*")
 _WORD = re.compile(r"[^\W_]{2,}")
+_NOTICE = re.compile(
+    r"This is a follow-up to your previous request #\d|Request #\d+ .{0,300}? was closed and merged into this request"
+    r"|This request was closed and merged into request #\d|Last comment in request #\d"
+)
+"""Sentences that Zendesk puts into comments by itself; none is quoted where there is another."""
 _COMMON = frozenset(
     "a about after all also an and any are as at be been before but by can could did do does for from had has have how"
     " i if in into is it its just like me more most my no not of on or our say saying says show so some tell than that"
@@ -160,7 +167,7 @@ class Search:
                 raise StoreUnavailable("the embedded comments are being replaced: ask again in a minute") from None
             except MilvusError as error:
                 raise StoreUnavailable(str(error)) from None
-            hits = _hits(embedder, vector[0], words, _distinct(found, plan.limit))
+            hits = _varied(_hits(embedder, vector[0], words, _distinct(found, 2 * plan.limit)), plan.limit)
         return SearchResult(
             hits=hits,
             mode=Mode.HYBRID if words else Mode.SEMANTIC,
@@ -380,6 +387,17 @@ def _hits(
     return tuple(hits)
 
 
+def _varied(hits: Sequence[Hit], limit: int) -> tuple[Hit, ...]:
+    """The best hits, those that would repeat another's quote only where there are too few others."""
+    fresh: list[Hit] = []
+    repeated: list[Hit] = []
+    for hit in hits:
+        text = hit.quote.lower()
+        is_repeated = any(fuzz.ratio(text, other.quote.lower(), score_cutoff=_SAME_QUOTE) for other in fresh)
+        (repeated if is_repeated else fresh).append(hit)
+    return tuple(sorted((*fresh[:limit], *repeated)[:limit], key=lambda hit: -hit.score))
+
+
 def _sentences(body: str, start: int, end: int) -> list[tuple[int, int]]:
     """Spans (from, to) of the sentences of a chunk, without space around them; redaction marks are no sentence."""
     if start >= len(body):
@@ -406,7 +424,8 @@ def _quote(body: str, spans: Sequence[tuple[int, int]], scores: Sequence[float])
     """The best sentence, a very short one with its neighbour, cut between words where it is too long."""
     if not spans:
         return body[:_LONGEST_QUOTE].strip()
-    best = max(range(len(spans)), key=scores.__getitem__)
+    written = [place for place, (start, end) in enumerate(spans) if not _NOTICE.match(body, start, end)]
+    best = max(written or range(len(spans)), key=scores.__getitem__)
     start, end = spans[best]
     if end - start < _SHORT_SENTENCE and len(spans) > 1:
         start, end = (start, spans[best + 1][1]) if best + 1 < len(spans) else (spans[best - 1][0], end)
