@@ -16,6 +16,7 @@ from assets.stores.milvus import Milvus
 from assets.tickets import DAYS
 
 KEY = dg.AssetKey(["milvus", "comment_embeddings"])
+LIVE_KEY = dg.AssetKey(["milvus", "live_collection"])
 
 _SAMPLE = 200
 
@@ -143,3 +144,33 @@ def _checks(milvus: Milvus, report: Report) -> Iterator[dg.AssetCheckResult]:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"searched": len(some), "lost": lost},
     )
+
+
+# What is made from the vectors by day depends on this one, for the reason given at `deps` above.
+@dg.asset(
+    key=LIVE_KEY,
+    deps=[KEY],
+    group_name="embeddings",
+    owners=["team:data-platform"],
+    kinds={"milvus"},
+    description=(
+        "One row: the collection that the alias `comment_embeddings` names, which searches read. It changes when "
+        "another model or precision was embedded in full, never while one is being written."
+    ),
+)
+def live_collection(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
+    """Tell which collection is live, once the vectors are in."""
+    milvus = Milvus(settings.require("milvus_url"))
+    try:
+        name = milvus.live()
+        if name is None:
+            raise dg.Failure(
+                "no collection is live: the embeddings were never built; run `switchdesk build embeddings`",
+                allow_retries=False,
+            )
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": 1, "collection": name, "vectors": milvus.count(name)},
+            data_version=dg.DataVersion(name),
+        )
+    finally:
+        milvus.close()

@@ -7,10 +7,10 @@ from assets import reconciliation
 # What asks the help desk again is a job of its own: a sync must not pay for it.
 COMPARISON = dg.AssetSelection.checks(reconciliation.copy_equals_help_desk)
 EVERYTHING = dg.AssetSelection.all() - COMPARISON
-COPY = dg.AssetSelection.groups("zendesk", "kafka") - COMPARISON
+COPY = dg.AssetSelection.groups("zendesk") - COMPARISON
 MARTS = dg.AssetSelection.groups("analytics")
-EMBEDDINGS = dg.AssetSelection.assets(["milvus", "comment_embeddings"])
-GRAPH = dg.AssetSelection.assets(["neo4j", "ticket_graph"])
+EMBEDDINGS = dg.AssetSelection.groups("embeddings")
+GRAPH = dg.AssetSelection.groups("graph")
 
 initial_load = dg.define_asset_job(
     "initial_load",

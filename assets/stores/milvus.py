@@ -352,8 +352,10 @@ class Milvus:
 
     @staticmethod
     def _with_vectors(entities: list[dict[str, Any]]) -> tuple[list[CommentVector], NDArray[np.float32]]:
+        if not entities:
+            return [], np.empty((0, 0), np.float32)
         vectors = np.asarray([entity["vector"] for entity in entities], dtype=np.float32)
-        return [_row(entity) for entity in entities], vectors.reshape(len(entities), -1)
+        return [_row(entity) for entity in entities], vectors
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
