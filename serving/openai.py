@@ -24,7 +24,7 @@ from serving.policy import ModelEntry
 from serving.question import make_question, request_cap
 from serving.routing.budget import Budget
 from serving.routing.completion import Attempt, Outcome, Usage
-from serving.routing.fallback import NoAnswer
+from serving.routing.fallback import attempts_of
 from serving.routing.validator import Verdict
 from serving.schemas import Answer, AskRequest
 from serving.state import State
@@ -144,8 +144,7 @@ class _Call:
             self._attempts.extend(completion.attempts)
             outcome = "answered"
         except ServingError as error:
-            cause = error if isinstance(error, NoAnswer) else error.__cause__
-            self._attempts.extend(cause.attempts if isinstance(cause, NoAnswer) else ())
+            self._attempts.extend(attempts_of(error))
             outcome = error.code
             raise
         finally:

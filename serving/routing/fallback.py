@@ -244,6 +244,17 @@ class _StreamedCall:
         return int((time.monotonic() - self._started) * 1000)
 
 
+def _after(error: ServingError, attempts: Sequence[Attempt]) -> ServingError:
+    error.__cause__ = NoAnswer(str(error), attempts)
+    return error
+
+
+def attempts_of(error: ServingError) -> tuple[Attempt, ...]:
+    """What was tried before an error of the chain."""
+    found = error if isinstance(error, NoAnswer) else error.__cause__
+    return found.attempts if isinstance(found, NoAnswer) else ()
+
+
 def _blame(line: Line, error: UpstreamError) -> None:
     if error.blames_endpoint:
         line.breaker.fail()
@@ -276,14 +287,15 @@ def _exhausted(
     attempts: Sequence[Attempt], deadline: float, budget: Budget, refused: Completion | None
 ) -> ServingError:
     if attempts and all(one.outcome is Outcome.SKIPPED and one.reason.startswith("budget") for one in attempts):
-        return BudgetExceeded(
-            f"budget does not reach: no model fits into {usd(budget.left_usd)}; {attempts[-1].model}: "
-            f"{attempts[-1].reason}; raise budget_usd"
+        return _after(
+            BudgetExceeded(
+                f"budget does not reach: no model fits into {usd(budget.left_usd)}; {attempts[-1].model}: "
+                f"{attempts[-1].reason}; raise budget_usd"
+            ),
+            attempts,
         )
     if refused is None and deadline - time.monotonic() <= _LEAST_SECONDS:
         tried = f"after {len(attempts)} attempts" if attempts else "before a model was asked"
-        error: ServingError = DeadlineExceeded(f"deadline passed: {tried}; raise deadline_ms or ask something simpler")
-        error.__cause__ = NoAnswer("deadline passed", attempts)
-        return error
+        return _after(DeadlineExceeded(f"deadline passed: {tried}; raise deadline_ms or ask for less"), attempts)
     tried = "; ".join(f"{one.model}: {one.outcome.value}, {one.reason}" for one in attempts) or "there is none"
     return NoAnswer(f"no model answered usably: {tried}", attempts, refused)

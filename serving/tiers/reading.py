@@ -1,4 +1,4 @@
-"""The model reader: where rules do not read a question surely, a model fills a constrained plan that is then checked."""
+"""The model reader: what rules do not read surely a model fills into a constrained plan, which is then checked."""
 
 from __future__ import annotations
 
