@@ -242,7 +242,8 @@ def _check_results(context: dg.AssetExecutionContext, results: list[NodeResult])
         yield dg.AssetCheckResult(
             asset_key=key.asset_key,
             check_name=key.name,
-            passed=not result.is_broken,
+            passed=result.status == "pass",
+            severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
             description=result.message.strip()[:1000] or None,
             metadata={"failing_rows": result.failures, "seconds": round(result.seconds, 3)},
         )

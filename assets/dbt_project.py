@@ -24,6 +24,7 @@ DBT = Path(sys.executable).with_name("dbt")
 BUILD_SCHEMA = "analytics_build"
 """Where dbt builds and tests, beside the live marts."""
 
+_PARSED = "partial_parse.msgpack"
 _AS_OF = "SWITCHDESK_DBT_AS_OF"
 
 log = logging.getLogger(__name__)
@@ -92,9 +93,12 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
     project = dbt_project()
     with tempfile.TemporaryDirectory(prefix="switchdesk-dbt-") as folder:
         target = Path(folder)
-        parsed = project.manifest_path.parent / "partial_parse.msgpack"
-        if parsed.is_file():
-            shutil.copy(parsed, target)
+        # dbt reads its own notes of the last parse only for the same connection: each stack keeps those of its builds.
+        kept = settings.dir / "dbt" / _PARSED
+        for parsed in (kept, project.manifest_path.parent / _PARSED):
+            if parsed.is_file():
+                shutil.copy(parsed, target)
+                break
         result = _dbt(
             ["build", "--exclude-resource-type", "unit_test"],
             target,
@@ -103,6 +107,8 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
         results = target / "run_results.json"
         if not results.is_file():
             raise DbtError(f"dbt did not build: {_tail(result)}")
+        if settings.dir.is_dir():
+            _keep(target / _PARSED, kept)
         return [
             NodeResult(
                 unique_id=entry["unique_id"],
@@ -114,6 +120,14 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
             )
             for entry in orjson.loads(results.read_bytes())["results"]
         ]
+
+
+def _keep(parsed: Path, kept: Path) -> None:
+    kept.parent.mkdir(exist_ok=True)
+    # Renamed into place: a reader never sees half a file.
+    temporary = kept.with_suffix(f".{os.getpid()}")
+    shutil.copy(parsed, temporary)
+    temporary.replace(kept)
 
 
 def _rows(response: dict[str, Any]) -> int | None:

@@ -82,17 +82,6 @@ counted as (
 
     group by author_role
 
-    union all
-
-    select
-        'backlog_status' as dimension,
-        status as value,
-        count(*) as ticket_count
-
-    from {{ ref('fct_backlog_daily') }}
-
-    group by status
-
 )
 
 select

@@ -1,0 +1,12 @@
+{# No two rows share all of the given columns. #}
+{% test unique_together(model, columns) %}
+
+select {{ columns | join(', ') }}
+
+from {{ model }}
+
+group by {{ columns | join(', ') }}
+
+having count(*) > 1
+
+{% endtest %}
