@@ -275,9 +275,7 @@ class Answers:
         rows = [
             records.rating(r)
             for r in self._world.ratings
-            if r.at >= int(start if start.isdecimal() else 0)
-            and (score is None or r.score == score)
-            and not self._world.tickets[r.ticket].scrubbed
+            if r.at >= int(start if start.isdecimal() else 0) and (score is None or r.score == score)
         ]
         if call.query.get("sort_order") == "desc":
             rows.reverse()

@@ -61,7 +61,7 @@ class Exports:
         for user in world.people.users.values():
             self._changed("users", user.id)
         for organization in world.people.organizations.values():
-            self.organizations.put(organization.id, organization.updated)
+            self._changed("organizations", organization.id)
         world.changed = self._changed
 
     def _changed(self, stream: str, id: int) -> None:
@@ -71,6 +71,8 @@ class Exports:
             user = self._world.people.users[id]
             if user.listed:
                 self.users.put(id, user.updated)
+        elif stream == "organizations":
+            self.organizations.put(id, self._world.people.organizations[id].updated)
 
     def ticket_page(self, after: tuple[int, int], size: int, now: int, metrics: bool, deleted: bool) -> Page:
         """Tickets changed after a key, which is exclusive."""

@@ -77,6 +77,6 @@ class Faults:
             if rule.probability < 1 and self._random.random() >= rule.probability:
                 continue
             self._done[i] += 1
-            self.happened[rule.kind] = self.happened.get(rule.kind, 0) + 1
+            self.happened[rule.kind.value] = self.happened.get(rule.kind.value, 0) + 1
             hit = rule
         return hit

@@ -85,7 +85,7 @@ class Inspection:
             case "group_memberships":
                 return self._answers.memberships()
             case "satisfaction_ratings":
-                return [records.rating(r) for r in world.ratings if not world.tickets[r.ticket].scrubbed]
+                return [records.rating(r) for r in world.ratings]
             case _ if stream in world.static:
                 return world.static[stream]
             case _:

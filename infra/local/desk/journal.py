@@ -25,11 +25,12 @@ class Journal:
     @classmethod
     def open(cls, path: Path, tickets: int, seed: int, epoch: int | None, now: int) -> "Journal":
         """The journal of that world; a new one where there is none or another epoch is asked for."""
+        # A history that ended two minutes ago has no row that a first reader would still be denied.
         key = f"{tickets} tickets, seed {seed}"
         known = _read(path).get(key)
         if known and (epoch is None or known["epoch"] == epoch):
             return cls(path, key, known["epoch"], [(first, last, rate) for first, last, rate in known["live"]])
-        journal = cls(path, key, now // 60 * 60 if epoch is None else epoch)
+        journal = cls(path, key, now // 60 * 60 - 120 if epoch is None else epoch)
         journal.write()
         return journal
 
@@ -57,11 +58,14 @@ class Journal:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        worlds = json.loads(path.read_text())
+        if isinstance(worlds, dict):
+            return worlds
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
-        raise BrokenDirectory(
-            f"demo desk cannot read its journal: {path}; delete it to begin with a new world, "
-            "or name another folder with --dir"
-        ) from None
+        pass
+    raise BrokenDirectory(
+        f"demo desk cannot read its journal: {path}; delete it to begin with a new world, "
+        "or name another folder with --dir"
+    )

@@ -116,8 +116,8 @@ class Plan:
         self.group = group
         rng = self.rng
         chance = rng.random()
-        if chance < 0.012:
-            self._deleted(spam=chance < 0.006)
+        if chance < 0.014:
+            self._deleted(spam=chance < 0.005)
         elif chance < 0.042 and not self.case.live:
             self._forgotten()
         else:
@@ -283,6 +283,8 @@ class Plan:
             agent = self._colleague()
             self._add(Verb.UPDATE, actor=agent.agent, body=self.desk.note(self.case.topic), public=False, kind="note")
         self.now = self._after_open(self._reply_wait(90))
+        if rng.random() < 0.08:
+            self.agent = self._pick_agent(self.group)
         agent = self._colleague()
         self._pending = rng.random() < 0.8
         if self.answered and self.threads_left and rng.random() < 0.6:
@@ -292,7 +294,10 @@ class Plan:
             text = self.desk.reply(self.case.topic, self.thread, self._name(agent))
         else:
             text = self.desk.holding(self._name(agent))
-        fields = {"status": "pending" if self._pending else "open", "assignee_id": agent.agent}
+        status = "pending" if self._pending else "open"
+        fields: dict[str, Any] = {"status": status, "assignee_id": agent.agent}
+        if rng.random() < 0.05:
+            fields["priority"] = rng.choices(PRIORITIES, (20, 40, 35, 5))[0]
         self._add(Verb.UPDATE, actor=agent.agent, fields=fields, body=text)
 
     def _escalate(self, waits_for_fix: bool) -> None:
@@ -312,6 +317,8 @@ class Plan:
             public=False,
             kind="note",
         )
+        # A trigger answers within the same second: two audits that only their ids put in order.
+        self._add(Verb.UPDATE, tag=("tier_2_queue",), via="Rule")
         self.group = TIER_2
         self.now = self._after_open(self._reply_wait(120))
         self.agent = self._pick_agent(TIER_2)
@@ -504,7 +511,7 @@ class Plan:
         agent = self._pick_agent(self.group)
         if spam or rng.random() < 0.8:
             self._add(Verb.DELETE, actor=agent.agent, detail=spam)
-            if not spam and rng.random() < 0.3:
+            if not spam and rng.random() < 0.4:
                 self.now += rng.randrange(HOUR, 2 * DAY)
                 self._add(Verb.RESTORE, actor=self.people.admin)
                 self._conversation()

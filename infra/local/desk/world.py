@@ -33,7 +33,7 @@ CHANNELS = {
 }
 _MOOD_WEIGHTS = {Mood.CALM: 36, Mood.POLITE: 24, Mood.TERSE: 10, Mood.ANNOYED: 22, Mood.FURIOUS: 8}
 
-_ARRIVAL, _STEP, _CHECK, _DAY, _MINUTE = range(5)
+_ARRIVAL, _STEP, _CHECK, _TURN, _DAY, _MINUTE = range(6)
 HISTORY, EVERYDAY, LIVE, FOLLOW_UP, PROBLEM = range(5)
 
 
@@ -134,9 +134,11 @@ class World:
             self._rest_of_today()
         for tenure in self.people.tenures:
             if tenure.until is not None:
-                heappush(self._queue, (tenure.until, _CHECK, -tenure.agent, 0, None))
-        for user in self.people.users.values():
-            self.changed("users", user.id)
+                heappush(self._queue, (tenure.until, _TURN, tenure.agent, 0, None))
+        for organization in self.people.organizations.values():
+            if not organization.pro and rng.random() < 0.15:
+                at = organization.created + rng.randrange(30 * DAY, 500 * DAY)
+                heappush(self._queue, (at, _TURN, organization.id, 0, None))
 
     def _rest_of_today(self) -> None:
         day = self.epoch // DAY
@@ -163,10 +165,9 @@ class World:
             elif what == _ARRIVAL:
                 self._open(payload)
             elif what == _CHECK:
-                if a < 0:
-                    self._leave(self.people.users[-a], at)
-                else:
-                    self.promises.check(self.tickets[a], at, payload)
+                self.promises.check(self.tickets[a], at, payload)
+            elif what == _TURN:
+                self._turn(a, at)
             elif what == _DAY:
                 self._everyday(a, after=at - 1)
                 heappush(queue, (at + DAY, _DAY, a + 1, 0, None))
@@ -206,7 +207,7 @@ class World:
         topic = BY_NAME[earlier.topic] if earlier else self._topic(arrival, rng)
         user = self.people.users[earlier.requester] if earlier else self._customer(arrival.at, rng)
         if user.deleted or user.suspended:
-            user = new_customer(rng, self.people, arrival.at)
+            user = self._newcomer(arrival.at, rng)
         self._write(arrival, rng, topic, user, parent, twin)
 
     def _topic(self, arrival: Arrival, rng: Random) -> Topic:
@@ -219,10 +220,15 @@ class World:
     def _customer(self, at: int, rng: Random) -> User:
         customers = self.people.customers
         if not customers or rng.random() < 0.55:
-            return new_customer(rng, self.people, at)
+            return self._newcomer(at, rng)
         # Recent customers write again more often than those of long ago.
         back = int(len(customers) * rng.random() ** 1.7)
         return self.people.users[customers[-1 - min(back, len(customers) - 1)]]
+
+    def _newcomer(self, at: int, rng: Random) -> User:
+        user = new_customer(rng, self.people, at)
+        self.changed("users", user.id)
+        return user
 
     def _twin(self, arrival: Arrival, rng: Random) -> Ticket | None:
         if rng.random() > 0.035:
@@ -474,6 +480,10 @@ class World:
 
     # Steps
 
+    def act(self, id: int, step: Step) -> None:
+        """Do something to a ticket that the plot does not hold; it is forgotten when the desk starts again."""
+        self._apply(self.tickets[id], step)
+
     def _apply(self, ticket: Ticket, step: Step) -> None:
         if ticket.scrubbed:
             return
@@ -622,7 +632,6 @@ class World:
         ticket.tags, ticket.custom = [], {}
         for comment in ticket.comments:
             comment.body = "X"
-        self.changed("scrubbed", ticket.id)
         self._moved(ticket, at)
 
     def _rate(self, ticket: Ticket, step: Step, score: str, comment: str | None, reason: str | None) -> None:
@@ -654,7 +663,6 @@ class World:
             data: Row = {"satisfaction_comment": comment, "previous_value": None}
             audit.events.append(Event(self.next_id(), "Change", data))
         self._file(ticket, audit)
-        self.changed("satisfaction_ratings", rating.id)
 
     # People who change
 
@@ -671,18 +679,18 @@ class World:
         user.updated = at
         self.changed("users", user.id)
 
-    def _leave(self, user: User, at: int) -> None:
-        """An agent leaves: most become end users, and their old comments look like a customer's."""
+    def _turn(self, id: int, at: int) -> None:
+        """An organization signs the Pro contract, or an agent leaves and looks like a customer from then on."""
+        organization = self.people.organizations.get(id)
+        if organization:
+            organization.pro, organization.updated = True, at
+            self.changed("organizations", id)
+            return
+        user = self.people.users[id]
         user.role, user.group, user.updated = "end-user", None, at
         if user.id % 2:
-            user.active, user.suspended = True, True
+            user.active, user.suspended = False, True
         self.changed("users", user.id)
-
-    # Reading
-
-    def visible(self, ticket: Ticket) -> bool:
-        """Whether per-ticket endpoints still know it."""
-        return ticket.status != "deleted"
 
 
 _ATTRIBUTES = {
