@@ -219,8 +219,11 @@ def group_cue(scene: Scene, match: Match) -> int | None:
 def _holds_value(scene: Scene, match: Match, dimension: str) -> bool:
     """Whether a value of the dimension stands right beside its name: "by agent Ada"."""
     after = match.last + 1
-    while scene.word(after) in ("is", "=", ":", "named", "called"):
+    while scene.word(after) in ("is", "=", ":", "named", "called", '"', "'"):
         after += 1
+    if scene.semantics.dimensions[dimension].is_free and after < len(scene.tokens):
+        token = scene.tokens[after]
+        return (token.capital or token.quoted) and not scene.in_time(after)
     return any(
         other.first == after and any(m.name == dimension for m in other.all(Sense.VALUE)) for other in scene.matches
     )
@@ -247,6 +250,9 @@ def _condition(scene: Scene, match: Match, allowed: frozenset[str] | None) -> Co
         options = [m for m in options if m.name in allowed] or [m for m in options if m.name != "author_role"]
     if len({m.name for m in options}) > 1:
         options = [m for m in options if m.name not in ("author_role", "backlog_status")]
+    if len({m.name for m in options}) > 1 and not _name_beside(scene, match, "tag"):
+        # Tags repeat the names of groups and products; a tag is meant where it is called one.
+        options = [m for m in options if m.name != "tag"]
     if not options:
         return None
     meaning = _meant(scene, match, options)

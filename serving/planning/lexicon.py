@@ -140,6 +140,7 @@ resolution satisfaction complaints complain examples related incidents problem m
 """.split()
 )
 """Words of the grammar that a misspelling may be meant for."""
+_ARTICLES = {"the", "a", "an", "our"}
 _AGGREGATE = re.compile(r"(average|avg|mean|median|p\d\d|max|min)_(.+)")
 _SAME_AGGREGATE = {"average": "avg", "mean": "avg"}
 
@@ -202,14 +203,17 @@ class Lexicon:
         """Every known phrase in the tokens, overlapping ones too, longest first."""
         found: list[Match] = []
         for first in range(len(tokens)):
-            key: tuple[str, ...] = ()
-            for last in range(first, min(first + self._longest, len(tokens))):
+            keys: set[tuple[str, ...]] = {()}
+            for last in range(first, min(first + self._longest + 2, len(tokens))):
                 if tokens[last].kind is Kind.SYMBOL:
                     break
-                key = (*key, tokens[last].stem)
-                meanings = self._phrases.get(key)
-                if meanings is not None:
-                    found.append(Match(first, last, tuple(meanings)))
+                longer = {(*key, tokens[last].stem) for key in keys}
+                known = {meaning for key in longer for meaning in self._phrases.get(key, ())}
+                if known:
+                    meanings = [m for key in sorted(longer) for m in self._phrases.get(key, ())]
+                    found.append(Match(first, last, tuple(dict.fromkeys(meanings))))
+                # "waiting on the customer" is "waiting on customer".
+                keys = longer | keys if last > first and tokens[last].text in _ARTICLES else longer
         return sorted(found, key=lambda match: (-len(match), match.first))
 
     def is_adjective(self, token: Token) -> bool:

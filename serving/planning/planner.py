@@ -145,17 +145,19 @@ def _route(scene: Scene) -> Reading:
     relation = intents.relation(scene.text)
     if relation is not None and not scene.metric_match(relation[1][0]):
         scene.find(taken)
+        scene.check_times()
         scene.used.update(taken)
         return _graph(scene, relation, [number for number, _ in ids])
     if ids:
         return _tickets(scene, [number for number, _ in ids], taken)
     scene.find(taken)
-    if intents.is_forecast(line):
-        raise AskBack("no forecast is made; what has happened up to now can be asked for")
     topic = intents.topic(scene.text)
     word = intents.outside(line)
     if word is not None and topic is None and not _is_known(scene, word):
         return _refuse(f"the help desk's data does not tell that: {word}")
+    if intents.is_forecast(line):
+        raise AskBack("no forecast is made; what has happened up to now can be asked for")
+    scene.check_times()
     if intents.is_complex(line):
         return _reasons(scene)
     if topic is not None and not _is_filter(scene, topic):
@@ -231,7 +233,8 @@ def _tickets(scene: Scene, ids: list[int], taken: frozenset[int]) -> Reading:
 
 def _is_filter(scene: Scene, topic: intents.Topic) -> bool:
     """Whether what stands after "about" limits a number rather than being looked for; a number of writings is none."""
-    counted = intents.is_count(scene.text.line) or scene.has_time(Means.GRAIN)
+    cut = any(m.of(Sense.DIMENSION) and conditions.group_cue(scene, m) is not None for m in scene.matches)
+    counted = intents.is_count(scene.text.line) or scene.has_time(Means.GRAIN) or cut
     if not topic.words:
         strong, _ = measures.named(scene)
         return bool(strong) and counted
@@ -255,8 +258,12 @@ def _is_filter(scene: Scene, topic: intents.Topic) -> bool:
 def _search(scene: Scene, topic: intents.Topic) -> Reading:
     filters: list[Condition] = []
     gone: set[int] = set()
+    limit = _list_limit(scene, 10, 100)
     for match in scene.matches:
-        if match.of(Sense.VALUE) is None and match.of(Sense.FLAG) is None:
+        if all(
+            meaning.name == "author_role" or meaning.sense not in (Sense.VALUE, Sense.FLAG)
+            for meaning in match.meanings
+        ):
             continue
         in_topic = match.first in topic.words
         preposition = scene.word(match.first - 1) in ("from", "by", "via", "for", "with", "in", "on")
@@ -280,7 +287,6 @@ def _search(scene: Scene, topic: intents.Topic) -> Reading:
     query = scene.own_words(words)
     scene.used.update(topic.cue, topic.words, topic.scope)
     time = scene.only_range()
-    limit = _list_limit(scene, 10, 100)
     scene.used.update(range(topic.cue.start))
     found = _filters(scene, filters)
     plan = SearchPlan(query=query, filters=found, time=time, limit=limit)
@@ -410,7 +416,7 @@ def _ranking(scene: Scene) -> Reading | None:
         if (word == "most" and scene.stem(at + 1) in ("reply", "comment", "message", "back")) or (
             word == "most" and scene.word(at + 1) in ("agent", "public") and scene.stem(at + 2) in ("reply", "comment")
         ):  # fmt: skip
-            before = [scene.stem(near) for near in range(max(at - 5, 0), at)]
+            before = [scene.stem(near) for near in range(at)]
             if any(near in ("ticket", "case", "request") for near in before):
                 template = "most_replies"
                 scene.use(at, at + 2 if scene.word(at + 1) in ("agent", "public") else at + 1)
@@ -423,6 +429,7 @@ def _ranking(scene: Scene) -> Reading | None:
     plural = any(scene.word(at) in ("tickets", "cases", "requests") for at in range(len(scene.tokens)))
     limit = _list_limit(scene, 20 if plural else 1, 1_000)
     if template == "oldest_open":
+        scene.used.update(at for at in range(len(scene.tokens)) if scene.word(at) in ("waiting", "open"))
         filters = tuple(one for one in filters if one.dimension != "is_open")
     plan = TemplatePlan(template=template, filters=filters, time=time, limit=limit)
     what = "Oldest open tickets" if template == "oldest_open" else "Tickets with the most agent replies"
@@ -475,6 +482,12 @@ def _listed_conditions(scene: Scene) -> tuple[tuple[Filter, ...], TimeRange]:
             made.append(Condition("status", list(conditions.SOLVED), False, match.first, match.last))
         dimension = verb.name if dimension in (None, "created_at") else dimension
         scene.use(match.first, match.last)
+    for match in scene.matches:
+        if match.first not in scene.used and match.of(Sense.FLAG) is not None and scene.ranges() and dimension is None:
+            said = scene.words(range(match.first, match.last + 1))
+            counted = scene.lexicon.metric(f"{said} tickets")
+            if counted is not None and not scene.semantics.metrics[counted].is_now:
+                dimension = scene.semantics.metrics[counted].time
     made += conditions.conditions(scene, scene.lexicon.metric("tickets created"))
     time = scene.only_range()
     if older is not None:
@@ -484,8 +497,8 @@ def _listed_conditions(scene: Scene) -> tuple[tuple[Filter, ...], TimeRange]:
     elif time.from_ is not None or time.to is not None:
         chosen = dimension or "created_at"
         time = time.model_copy(update={"dimension": chosen})
-        if dimension is None:
-            scene.notes.append("the time is that of the creation")
+        label = scene.semantics.dimensions[chosen].label.lower()
+        scene.notes.append(f"the time is that when a ticket was {label}")
     return _filters(scene, made), time
 
 
@@ -636,10 +649,16 @@ def _account(scene: Scene, metric: Metric) -> None:
     if metric.unit == "minutes":
         fillers = {"time", "times", "duration", "long", "fast", "quickly", "takes", "take", "minutes", "hours"}
     if metric.time == "created_at":
-        fillers |= {"contact", "contacted", "wrote", "write", "reached"}
+        fillers |= {"contact", "contacted", "wrote", "write", "reached", "generate", "generates", "generated", "cause"}
+        fillers |= {"causes", "caused", "produce", "produces", "produced", "bring", "brings", "brought"}
+        if any(scene.word(at) in ("did", "do", "does", "have", "has") for at in range(len(scene.tokens))):
+            fillers.add("open")
     for at in range(len(scene.tokens)):
         team = scene.word(at) in ("support", "team", "desk", "helpdesk", "staff")
-        if scene.word(at) in fillers or (team and scene.word(at - 1) in ("our", "the", "did", "does", "do")):
+        inside = any(match.first <= at <= match.last and match.first not in scene.used for match in scene.matches)
+        if (scene.word(at) in fillers and not inside) or (
+            team and scene.word(at - 1) in ("our", "the", "did", "does", "do")
+        ):
             scene.used.add(at)
     for match in scene.matches:
         people = any(meaning.name in ("assignee", "requester", "group") for meaning in match.all(Sense.DIMENSION))
@@ -698,11 +717,8 @@ def _nothing(scene: Scene, order: orders.Order | None, groups: list[str], limits
     line = scene.text.line
     if order is not None and groups:
         created = scene.lexicon.metric("tickets created")
-        if (
-            order.word in ("busiest", "quietest")
-            and created is not None
-            and not {"assignee", "requester"} & set(groups)
-        ):
+        counting = order.word in ("busiest", "quietest", "top", "most", "largest", "biggest", "fewest", "bottom")
+        if counting and created is not None and "assignee" not in groups:
             return _measured_by_default(scene, order, groups, created)
         raise AskBack(f"{order.word} by what? Name a number, such as tickets solved, CSAT or first reply time")
     if order is not None and order.grain is not None:
@@ -725,7 +741,7 @@ def _measured_by_default(scene: Scene, order: orders.Order, groups: list[str], m
     made = conditions.conditions(scene, metric)
     _check_dimensions(scene, [metric], [one.dimension for one in made], groups)
     scene.notes.append(f"{order.word} is read by tickets created")
-    descending = order.word == "busiest"
+    descending = order.is_descending(scene.semantics.metrics[metric])
     sort = (f"-{metric}" if descending else metric,)
     plan = MetricPlan(
         metrics=(metric,),
@@ -792,6 +808,8 @@ def _timed(scene: Scene, base: MetricPlan, found: measures.Measure, order: order
             if time.from_ is None or time.to is None:
                 grain = Grain.MONTH
                 time = time.model_copy(update={"grain": grain})
+            elif ranges[0].count >= 3 and ranges[0].unit is not None:
+                time = time.model_copy(update={"grain": ranges[0].unit})
             else:
                 time = _with_grain(time, metric)
             scene.notes.append(f"one row a {time.grain}")

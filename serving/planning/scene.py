@@ -95,12 +95,15 @@ class Scene:
         return self.lexicon.semantics
 
     def find(self, taken: frozenset[int]) -> None:
-        """Fill in times and catalogue words; raises AskBack where a time cannot be read."""
+        """Fill in times and catalogue words."""
         self.times = find_times(self.tokens, now=self.now, zone=self.zone, taken=taken)
+        self.matches = self._chosen(taken)
+
+    def check_times(self) -> None:
+        """Raise AskBack where a time cannot be read."""
         for span in self.times:
             if span.means is Means.PROBLEM:
                 raise AskBack(f"the time cannot be read: {span.note}")
-        self.matches = self._chosen(taken)
 
     def word(self, at: int) -> str:
         """The folded word at a position, empty outside."""
@@ -261,7 +264,7 @@ class Scene:
     def _qualifies(self, at: int) -> bool:
         """Whether "tickets" follows, over further adjectives: "open urgent tickets"."""
         for ahead in range(at, min(at + 4, len(self.tokens))):
-            if self.stem(ahead) in _NOUNS:
+            if self.stem(ahead) in _NOUNS or self.word(ahead) in ("incidents", "problems", "questions", "tasks"):
                 return True
             if not (
                 self.word(ahead) in ("and", "or", ",", "priority") or self.lexicon.is_adjective(self.tokens[ahead])

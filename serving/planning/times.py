@@ -99,6 +99,7 @@ _ROLLING = {"last", "previous", "prior", "past", "preceding", "latest", "trailin
 _THIS = {"this", "current"}
 _NEXT = {"next", "coming", "upcoming", "following"}
 _LEADING = {"in", "on", "during", "for", "over", "within", "throughout", "of", "at", "across", "through", "from", "the"}
+_DEVELOPING = {"develop", "developed", "developing", "evolve", "evolved", "evolving", "progress", "progressed"}
 _VERSUS = {"vs", "against"}
 _YEARS = range(1990, 2101)
 _LARGEST = {
@@ -790,6 +791,8 @@ class _Grammar:
             return TimeSpan(at, at, Means.GRAIN, unit=meant)
         if self.are(at, "over", "time") or self.are(at, "through", "time"):
             return TimeSpan(at, at + 1, Means.GRAIN)
+        if word in _DEVELOPING or (word in ("change", "changed") and self.text(0) == "how" and at > 1):
+            return TimeSpan(at, at, Means.GRAIN)
         if word in ("trend", "trends", "trending", "evolution", "timeline", "history") and not self.are(
             at, "history", "of", "ticket"
         ):

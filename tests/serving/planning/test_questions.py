@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (the table reads best with one question a line)
 """Questions and the plans they must give, in the asker's own wording."""
 
 from __future__ import annotations
