@@ -84,6 +84,22 @@ payment
 payments order orders parcel parcels login logins password passwords camera cameras battery batteries app apps
 date dates number fiscal word work world worry worse worst worth write wrong yard year yellow yes yesterday yet young
 zero
+band throughout centre media changed lived spent writing collection stated previously scored score contract contracts
+meant noted completely carried cast commander failed closer filled sitting supported vice chart charts issued competed
+fully conducted titled connected shared revolution resulting convention rising bands handle handles chase contained
+delivered committed compete wanting waist moth emerged voiced statue commanded filmed collections replacing completion
+scent seed speed partly competing fled supporter supporters tiger finnish relegated forum forums sole connecting
+contested requested fist first relocated sized size filming globe tigers lined march convicted failing filling seeds
+interaction interactions relaxed receiver receivers commenced quartet commentary transformed centres precious privately
+closet computing feast settling heath flown conviction seating scorer complained transform transforms contracted moist
+rely relies relying liner liver critically statues averaged commanders striker regulated conventions handing conception
+cease tile tiles arise arises arising interval intervals subjected relied positively merge excavation hanover relate
+relates caste sore accounted importantly compelled seize replay railing persona customary cheating chant chants linen
+diver divers brandy correction corrections wasting incidence contention crate crates connector distinctly negatively
+furnished congestion usher hardcover typed informing massage cheat contrasted timed integrating commended depleted
+cheated sourced raiding convection raining pasta bran revolutions timer crested trier primate topical speedy castes
+responsive lest await realising fling plush iteration handler cremated departmental faulty scents chases compliant
+internally
 """)
 """Everyday words: one of them is what it is, never a misspelling of something else."""
 

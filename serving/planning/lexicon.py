@@ -244,7 +244,7 @@ class Lexicon:
             return None
         if word in self._known or stem(token.text) in _GRAMMAR_STEMS or token.text in _GRAMMAR or is_common(token.text):
             return None
-        allowed = 1 if len(word) < 7 else 2
+        allowed = 1 if len(word) < 9 else 2
         near = process.extract(word, self._spellings, scorer=OSA.distance, score_cutoff=allowed, limit=4)
         if not near:
             return None
@@ -254,8 +254,6 @@ class Lexicon:
             words = [spelling for spelling in words if spelling in self._of_values]
         elif len(words) > 1:
             words = [spelling for spelling in words if spelling not in self._of_values]
-        if len(words) > 1:
-            words = [spelling for spelling in words if spelling[0] == word[0]] or words
         shortest = min(words, key=len, default="")
         if len(words) > 1 and all(spelling.startswith(shortest) for spelling in words):
             words = [max(words, key=len)]
@@ -299,8 +297,14 @@ def _meanings(dimension: Dimension) -> Iterator[tuple[Meaning, str]]:
 
 
 def _is_slip(word: str, spelling: str) -> bool:
-    """Whether a short word differs by a letter missing, doubled or swapped: another letter makes it another word."""
-    return len(spelling) >= 4 and (len(word) > 5 or len(word) != len(spelling) or sorted(word) == sorted(spelling))
+    """Whether the one is a plausible slip of the pen for the other.
+
+    The first letter is rarely wrong; in a short word another letter makes another word, while a missing, doubled or
+    swapped one does not.
+    """
+    begins = word[0] == spelling[0] or word[:2] == spelling[1::-1]
+    moved = len(word) > 6 or len(word) != len(spelling) or sorted(word) == sorted(spelling)
+    return len(spelling) >= 4 and begins and moved
 
 
 def _short_names(names: Sequence[str]) -> Iterator[tuple[str, str]]:
