@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import cast
 
 from infra.local.errors import StartFailed
 from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
@@ -55,7 +56,8 @@ class Milvus(Part):
 
         client = MilvusClient(uri=place.env["SWITCHDESK_MILVUS_URL"], timeout=60)
         try:
-            for name in client.list_collections():
+            # The stubs type the asynchronous client's answer.
+            for name in cast("list[str]", client.list_collections()):
                 client.load_collection(name)
         except MilvusException as error:
             raise StartFailed(
