@@ -118,7 +118,7 @@ class Plan:
         chance = rng.random()
         if chance < 0.014:
             self._deleted(spam=chance < 0.005)
-        elif chance < 0.042 and not self.case.live:
+        elif chance < 0.014 + self._negligence() and not self.case.live:
             self._forgotten()
         else:
             self._conversation()
@@ -130,6 +130,10 @@ class Plan:
                 Step(self.case.at + rng.randrange(20 * DAY, 200 * DAY), Verb.CHANGE_REQUESTER, detail=change)
             )
         return self.steps
+
+    def _negligence(self) -> float:
+        """The share of tickets that nobody takes up; it has grown in the last weeks."""
+        return 0.1 if self.story.now - 21 * DAY < self.now else 0.03
 
     # Time passes in opening hours for agents and in waking hours for customers; a live desk hurries, so that somebody
     # who watches sees a conversation within minutes.
@@ -181,10 +185,13 @@ class Plan:
                 Verb.UPDATE, actor=triage.agent, fields=fields, body=self.desk.triage_note(), public=False, kind="note"
             )
         waits_for_fix = case.surge is not None and case.surge.fixed is not None and case.surge.fixed > self.now
-        self._first_reply(quick=not waits_for_fix and rng.random() < 0.3)
+        parked = case.surge is not None and case.surge.parks
+        self._first_reply(quick=not waits_for_fix and not parked and rng.random() < 0.3)
         if self._solved:
             self._after_solve()
             return
+        if parked or (not case.live and rng.random() < 0.025):
+            self._wait_for_goods()
         escalated = rng.random() < topic.escalates + (0.25 if waits_for_fix else 0.0)
         rounds = 0
         while rng.random() < (0.62 if rounds == 0 else 0.4) and rounds < 6:
@@ -256,7 +263,7 @@ class Plan:
         return values
 
     def _customer_turn(self, nudge: bool) -> None:
-        self.now = self._after_customer(2900 if nudge else 420)
+        self.now = self._after_customer(2900 if nudge else 800)
         if nudge:
             self.annoyance += 0.25
         if nudge:
@@ -282,7 +289,7 @@ class Plan:
             self.now = self._after_open(self._reply_wait(40))
             agent = self._colleague()
             self._add(Verb.UPDATE, actor=agent.agent, body=self.desk.note(self.case.topic), public=False, kind="note")
-        self.now = self._after_open(self._reply_wait(90))
+        self.now = self._after_open(self._reply_wait(170))
         if rng.random() < 0.08:
             self.agent = self._pick_agent(self.group)
         agent = self._colleague()
@@ -392,6 +399,21 @@ class Plan:
         agent = self._colleague()
         self._add(Verb.UPDATE, actor=agent.agent, fields={"status": "open"})
 
+    def _wait_for_goods(self) -> None:
+        """Weeks on hold: a spare part or a device is out of stock."""
+        rng = self.rng
+        self.now = self._after_open(self._reply_wait(200))
+        agent = self._colleague()
+        self._add(
+            Verb.UPDATE,
+            actor=agent.agent,
+            fields={"status": "hold"},
+            tag=("out_of_stock",),
+            body=self.desk.out_of_stock(self._name(agent)),
+        )
+        self.now = self.case.hours.add(self.now + rng.randrange(8 * DAY, 32 * DAY), rng.randrange(60, HOUR))
+        self.annoyance += 0.15
+
     def _wait_for(self, moment: int) -> None:
         self.now = self._after_open(30)
         if self.now < moment:
@@ -402,7 +424,7 @@ class Plan:
             self.annoyance += 0.3
 
     def _solve(self) -> None:
-        self.now = self._after_open(self._reply_wait(110))
+        self.now = self._after_open(self._reply_wait(190))
         agent = self._colleague()
         name = self._name(agent)
         if self.fixed:
@@ -498,8 +520,8 @@ class Plan:
                 kind="nudge",
                 via=self.case.customer_via,
             )
-        if rng.random() < 0.75:
-            self.now += rng.randrange(14 * DAY, 100 * DAY)
+        if rng.random() < 0.85:
+            self.now += rng.randrange(4 * DAY, 25 * DAY)
             self.agent = self._pick_agent(self.group)
             self.annoyance = 1.0
             self._solve()

@@ -211,6 +211,12 @@ _HOLDING = (
     "This needs a closer look from the next team. You do not have to do anything for now.",
     "We are still working on it. I am sorry that it takes longer than either of us would like.",
 )
+_OUT_OF_STOCK = (
+    "The replacement is out of stock at the moment, and the next delivery is expected in {weeks} weeks. I have reserved one for you and keep this ticket open until it is sent.",
+    "I am waiting for a spare part from our supplier, which has been delayed. You are on the list and do not have to write again.",
+    "Our warehouse has run out of these. As soon as new ones arrive, yours is the first to be packed; I am sorry for the long wait.",
+    "The part that you need has to be ordered. That takes {weeks} weeks, and I will tell you once it is on its way.",
+)
 _SECOND_FIXES = (
     "I have gone through everything again together with a colleague, and we found that the first correction had not been stored. It is now, and I checked twice.",
     "Thank you for telling us so quickly. I have set it up anew on our side, and it has held in all of our tests since.",
@@ -387,6 +393,10 @@ class Desk:
     def holding(self, agent: str) -> str:
         """A sign of life while others work on it."""
         return self._letter(self.rng.choice(_HOLDING), agent, ("",))
+
+    def out_of_stock(self, agent: str) -> str:
+        """Why it will take weeks."""
+        return self._letter(self.rng.choice(_OUT_OF_STOCK), agent, ("",))
 
     def note(self, topic: Topic) -> str:
         """An internal note about the case."""

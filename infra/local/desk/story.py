@@ -37,6 +37,8 @@ class Surge:
     subject: str = ""
     description: str = ""
     conclusion: str = ""
+    parks: bool = False
+    """Whether its tickets wait on hold, because what would solve them is not there."""
 
 
 class Story:
@@ -97,6 +99,16 @@ class Story:
                 "App 5.2.0 crashes on start when a room has no name",
                 "The layout migration of 5.2.0 fails for homes with an unnamed room; the app quits about two seconds after start. Fix in progress, roll-back not possible in the stores.",
                 "Version 5.2.1 corrects the migration and is live in both stores. Please tell the customers on the linked tickets.",
+            ),
+            Surge(
+                "spare_parts",
+                ("warranty_claim", "camera_water", "sensor_battery"),
+                at(4, 1, 8),
+                now - 2 * HOUR,
+                0.014,
+                1.4,
+                DELIVERIES,
+                parks=True,
             ),
             Surge(
                 "card_payments",

@@ -68,7 +68,7 @@ TOPICS = (
         tags=("crash", "app_update"),
         weight=1.2,
         anger=0.45,
-        escalates=0.14,
+        escalates=0.21,
         engineering=0.6,
     ),
     Topic(
@@ -131,7 +131,7 @@ TOPICS = (
         weight=1.5,
         kind="question",
         anger=0.25,
-        escalates=0.04,
+        escalates=0.06,
     ),
     Topic(
         name="app_notifications",
@@ -298,7 +298,7 @@ TOPICS = (
         weight=0.8,
         kind="question",
         anger=0.1,
-        escalates=0.02,
+        escalates=0.03,
     ),
     Topic(
         name="app_schedule",
@@ -446,6 +446,6 @@ TOPICS = (
         weight=0.7,
         kind="question",
         anger=0.0,
-        escalates=0.01,
+        escalates=0.015,
     ),
 )

@@ -59,7 +59,7 @@ TOPICS = (
         tags=("price_change", "complaint"),
         weight=0.5,
         anger=0.55,
-        escalates=0.06,
+        escalates=0.09,
         engineering=0.0,
     ),
     Topic(
@@ -107,7 +107,7 @@ TOPICS = (
         weight=1.2,
         kind="task",
         anger=0.25,
-        escalates=0.02,
+        escalates=0.03,
     ),
     Topic(
         name="unexpected_charge",
@@ -157,7 +157,7 @@ TOPICS = (
         tags=("charge", "refund"),
         weight=1.0,
         anger=0.4,
-        escalates=0.05,
+        escalates=0.075,
         engineering=0.1,
     ),
     Topic(
@@ -264,7 +264,7 @@ TOPICS = (
         weight=1.0,
         kind="task",
         anger=0.05,
-        escalates=0.01,
+        escalates=0.015,
     ),
     Topic(
         name="plus_activation",
@@ -356,7 +356,7 @@ TOPICS = (
         weight=0.9,
         kind="question",
         anger=0.0,
-        escalates=0.01,
+        escalates=0.015,
     ),
     Topic(
         name="student_discount",
@@ -404,7 +404,7 @@ TOPICS = (
         weight=0.7,
         kind="question",
         anger=0.1,
-        escalates=0.01,
+        escalates=0.015,
     ),
     Topic(
         name="account_email",
@@ -451,6 +451,6 @@ TOPICS = (
         weight=0.9,
         kind="task",
         anger=0.05,
-        escalates=0.02,
+        escalates=0.03,
     ),
 )

@@ -153,7 +153,7 @@ TOPICS = (
         tags=("recordings", "missing_video"),
         weight=1.0,
         anger=0.5,
-        escalates=0.22,
+        escalates=0.33,
         engineering=0.3,
         since=0.05,
     ),
@@ -298,6 +298,6 @@ TOPICS = (
         weight=0.7,
         kind="task",
         anger=0.1,
-        escalates=0.05,
+        escalates=0.075,
     ),
 )

@@ -66,7 +66,7 @@ TOPICS = (
         tags=("offline", "connection"),
         weight=1.6,
         anger=0.4,
-        escalates=0.16,
+        escalates=0.24,
         engineering=0.4,
     ),
     Topic(
@@ -128,7 +128,7 @@ TOPICS = (
         weight=1.5,
         kind="question",
         anger=0.15,
-        escalates=0.05,
+        escalates=0.075,
     ),
     Topic(
         name="sensor_battery",
@@ -289,7 +289,7 @@ TOPICS = (
         tags=("smoke_detector", "safety"),
         weight=0.7,
         anger=0.35,
-        escalates=0.1,
+        escalates=0.15,
     ),
     Topic(
         name="voice_control",
@@ -341,7 +341,7 @@ TOPICS = (
         weight=0.8,
         kind="question",
         anger=0.15,
-        escalates=0.05,
+        escalates=0.075,
     ),
     Topic(
         name="hub_firmware",
@@ -387,7 +387,7 @@ TOPICS = (
         notes=("Pushed manually from the device console.", "Storage full, 31 days of clips on the hub."),
         tags=("firmware", "update"),
         weight=0.8,
-        escalates=0.2,
+        escalates=0.3,
         engineering=0.5,
     ),
     Topic(
@@ -439,6 +439,6 @@ TOPICS = (
         weight=0.8,
         kind="question",
         anger=0.1,
-        escalates=0.03,
+        escalates=0.045,
     ),
 )

@@ -64,7 +64,7 @@ TOPICS = (
         tags=("late_delivery", "carrier"),
         weight=1.3,
         anger=0.5,
-        escalates=0.04,
+        escalates=0.06,
         engineering=0.0,
     ),
     Topic(
@@ -116,7 +116,7 @@ TOPICS = (
         tags=("tracking", "carrier"),
         weight=1.0,
         anger=0.3,
-        escalates=0.02,
+        escalates=0.03,
         engineering=0.0,
     ),
     Topic(
@@ -168,7 +168,7 @@ TOPICS = (
         tags=("not_received", "carrier"),
         weight=0.8,
         anger=0.45,
-        escalates=0.06,
+        escalates=0.09,
         engineering=0.0,
     ),
     Topic(
@@ -214,7 +214,7 @@ TOPICS = (
         tags=("damaged", "replacement"),
         weight=1.0,
         anger=0.3,
-        escalates=0.02,
+        escalates=0.03,
         engineering=0.0,
     ),
     Topic(
@@ -262,7 +262,7 @@ TOPICS = (
         tags=("wrong_item",),
         weight=0.9,
         anger=0.25,
-        escalates=0.01,
+        escalates=0.015,
         engineering=0.0,
     ),
     Topic(
@@ -310,7 +310,7 @@ TOPICS = (
         weight=1.2,
         kind="task",
         anger=0.05,
-        escalates=0.01,
+        escalates=0.015,
         engineering=0.0,
     ),
     Topic(
@@ -365,7 +365,7 @@ TOPICS = (
         tags=("refund",),
         weight=1.1,
         anger=0.5,
-        escalates=0.05,
+        escalates=0.075,
         engineering=0.0,
     ),
     Topic(
@@ -413,7 +413,7 @@ TOPICS = (
         weight=0.9,
         kind="task",
         anger=0.2,
-        escalates=0.01,
+        escalates=0.015,
         engineering=0.0,
     ),
     Topic(
@@ -504,7 +504,7 @@ TOPICS = (
         weight=0.8,
         kind="task",
         anger=0.05,
-        escalates=0.01,
+        escalates=0.015,
         engineering=0.0,
     ),
     Topic(
@@ -551,7 +551,7 @@ TOPICS = (
         tags=("warranty",),
         weight=1.0,
         anger=0.3,
-        escalates=0.03,
+        escalates=0.045,
         engineering=0.1,
     ),
     Topic(
@@ -600,7 +600,7 @@ TOPICS = (
         weight=0.6,
         kind="task",
         anger=0.0,
-        escalates=0.02,
+        escalates=0.03,
         engineering=0.0,
     ),
     Topic(
@@ -653,7 +653,7 @@ TOPICS = (
         weight=0.6,
         kind="task",
         anger=0.05,
-        escalates=0.06,
+        escalates=0.09,
         engineering=0.3,
     ),
     Topic(
@@ -704,7 +704,7 @@ TOPICS = (
         tags=("api", "webhook"),
         weight=0.5,
         anger=0.1,
-        escalates=0.25,
+        escalates=0.375,
         engineering=0.7,
     ),
 )

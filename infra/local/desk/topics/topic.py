@@ -40,7 +40,7 @@ class Topic:
     """Zendesk's ticket type: question, incident or task; a problem is what engineers make of many incidents."""
 
     anger: float = 0.3
-    escalates: float = 0.08
+    escalates: float = 0.18
     engineering: float = 0.2
     """Share of the escalated ones that go on to Engineering."""
 
