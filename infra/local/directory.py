@@ -17,7 +17,7 @@ from infra.local.errors import BrokenDirectory, StackError
 
 # Below the range from which Linux takes ports for outgoing connections, so that a port is still ours after a restart.
 _FIRST_PORT, _LAST_PORT = 20_000, 29_999
-_LOCK_PATIENCE_SECONDS = 180.0
+_LOCK_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from infra.local.parts.desk import DemoDesk
 from infra.local.parts.part import Choices, NotAnswering, Part, Place, Refused
 from infra.local.parts.registry import PARTS, STORES, chosen
 
-_DEADLINE_SECONDS = 90.0
 _LEAST_FREE_BYTES = 1_000_000_000
 _LARGEST_LOG_BYTES = 10_000_000
 _DESK_URL = "SWITCHDESK_ZENDESK_URL"
@@ -274,7 +273,7 @@ def _launch(part: Part, place: Place) -> None:
 
 def _wait(part: Part, place: Place, record: Record, report: Report, interrupted: threading.Event) -> str:
     """Ask until it answers; StartFailed where it dies first, refuses us, or the deadline passes."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
+    deadline = time.monotonic() + part.deadline
     while True:
         is_alive = record.process.is_alive()
         try:
@@ -285,7 +284,7 @@ def _wait(part: Part, place: Place, record: Record, report: Report, interrupted:
             raise _give_up(part, place, record, report, f"{refusal}; restore {place.directory.env_file}") from None
         except NotAnswering as error:
             if time.monotonic() > deadline:
-                reason = f"no answer within {_DEADLINE_SECONDS:.0f} s ({error})"
+                reason = f"no answer within {part.deadline:.0f} s ({error})"
                 raise _give_up(part, place, record, report, reason) from None
         if interrupted.wait(0.1):
             raise _Waiting
@@ -330,7 +329,7 @@ def _status_of(part: Part, place: Place) -> PartStatus:
         if part.settles and not record.is_settled:
             state, detail = State.STARTING, f"{detail}, not set up to the end: `switchdesk up` does it"
     except NotAnswering as error:
-        is_young = time.time() - record.started_at < _DEADLINE_SECONDS
+        is_young = time.time() - record.started_at < part.deadline
         state = State.STARTING if is_young else State.FAILED
         detail = str(error) if is_young else f"runs but does not answer: {error}"
     return PartStatus(part.name, state, record.process.pid, record.port or None, memory, detail)

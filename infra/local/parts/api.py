@@ -12,6 +12,7 @@ class Api(Part):
 
     name = "api"
     after = ("postgres",)
+    deadline = 180.0
 
     def choose(self, choices: Choices) -> None:
         """One port."""

@@ -19,6 +19,8 @@ _LATEST_HEARTBEAT_SECONDS = 120
 
 class _DagsterPart(Part):
     after = ("postgres",)
+    # Loading our code and Dagster's takes this long on two cores that others use as well.
+    deadline = 180.0
 
     def choose(self, choices: Choices) -> None:
         """The ports of the code server and of the web page."""

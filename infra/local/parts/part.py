@@ -82,6 +82,8 @@ class Part(ABC):
     name: ClassVar[str]
     after: ClassVar[tuple[str, ...]] = ()
     """Parts that must answer before this one is started."""
+    deadline: ClassVar[float] = 90.0
+    """Seconds within which it must answer once started."""
     patience: ClassVar[float] = 8.0
     """Seconds it may take to end by itself."""
 
