@@ -185,13 +185,14 @@ class Loader:
                 assert row is not None
                 load_seq = int(row[0])
                 # Tickets first: what hangs on a ticket asks whether it was scrubbed.
+                known = self._known(batch.scrubbed)
                 for stream in STREAMS:
                     if stream in batch.rows:
                         self._upsert(stream, batch, load_seq, changes[stream])
                     if stream in batch.gone:
                         self._remove(stream, batch.gone[stream], load_seq, changes[stream])
                     if stream == "tickets" and batch.scrubbed:
-                        self._purge(batch.scrubbed, load_seq, changes)
+                        self._purge(batch.scrubbed, known, load_seq, changes)
                 for correction in batch.corrections:
                     self._correct(*correction, load_seq, changes)
                 self._bury(batch.bad)
@@ -344,7 +345,14 @@ class Loader:
         count = self._connection.execute(statement.encode(), parameters).rowcount
         change.add(None, count, -count if rule is Gone.REMOVED else 0)
 
-    def _purge(self, tickets: list[int], load_seq: int, changes: dict[str, _Change]) -> None:
+    def _known(self, tickets: list[int]) -> list[int]:
+        """Those of these tickets that the table holds already."""
+        if not tickets:
+            return []
+        rows = self._connection.execute("select id from zendesk.tickets where id = any(%s)", (tickets,)).fetchall()
+        return [row[0] for row in rows]
+
+    def _purge(self, tickets: list[int], known: list[int], load_seq: int, changes: dict[str, _Change]) -> None:
         """Delete what hangs on tickets that were scrubbed, and leave word for the stores behind."""
         confirmed = self._connection.execute(
             f"select id from zendesk.tickets where id = any(%s) and {SCRUBBED}".encode(),
@@ -366,9 +374,10 @@ class Loader:
         self._connection.execute(
             """
             insert into ops.erasures (ticket_id, reason)
-            select id, 'scrubbed' from zendesk.tickets where id = any(%s) and load_seq = %s
+            select id, 'scrubbed' from zendesk.tickets where id = any(%s) and id = any(%s) and load_seq = %s
             """,
-            (ids, load_seq),
+            # A ticket that arrives scrubbed has left no words anywhere.
+            (ids, known, load_seq),
         )
 
     def _correct(

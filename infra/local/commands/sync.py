@@ -68,9 +68,13 @@ def _once(settings: "Settings", names: Sequence[str], since: datetime | None, co
     )
     for name in names:
         if name not in made:
-            console.print(f"{name}: absent, its reason is in `switchdesk status`", markup=False, highlight=False)
+            console.print(
+                f"{name}: absent, its reason is in `switchdesk status`", markup=False, highlight=False, soft_wrap=True
+            )
     for check in finished.failed_checks:
-        console.print(f"check failed: {'.'.join(check.key)}: {check.name}", markup=False, highlight=False)
+        console.print(
+            f"check failed: {'.'.join(check.key)}: {check.name}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _follow(settings: "Settings", names: Sequence[str], since: datetime | None, console: "Console") -> None:
@@ -103,6 +107,7 @@ def _follow(settings: "Settings", names: Sequence[str], since: datetime | None, 
                 + (f"; failed: {'; '.join(failed)}" if failed else ""),
                 markup=False,
                 highlight=False,
+                soft_wrap=True,
             )
 
         zendesk_sync.run(
@@ -111,7 +116,7 @@ def _follow(settings: "Settings", names: Sequence[str], since: datetime | None, 
             once=False,
             since=since,
             stop=stop,
-            notice=lambda text: console.print(text, markup=False, highlight=False),
+            notice=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
             on_cycle=tell,
         )
 
@@ -144,7 +149,7 @@ def _forewarn(settings: "Settings", console: "Console") -> None:
 
     warning = retirement_warning(settings)
     if warning:
-        console.print(f"warning: {warning}", markup=False, highlight=False)
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -168,7 +173,7 @@ def _shown(settings: "Settings", names: Sequence[str], console: "Console") -> It
                         live.update(view.table(standings(connection)))
             else:
                 while not ended.wait(_LINE_SECONDS):
-                    console.print(view.line(standings(connection)), markup=False, highlight=False)
+                    console.print(view.line(standings(connection)), markup=False, highlight=False, soft_wrap=True)
 
     thread = threading.Thread(target=watch, name="watch", daemon=True)
     thread.start()
