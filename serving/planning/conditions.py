@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from serving.planning.english import FUNCTION
 from serving.planning.lexicon import Match, Meaning, Sense
@@ -150,7 +150,9 @@ def older_than(scene: Scene) -> datetime | None:
             scene.use(first, number_at + 1)
             scene.times = [span for span in scene.times if span.last < at or span.first > number_at + 1]
             if unit in (Grain.HOUR, Grain.DAY, Grain.WEEK):
-                return scene.now - timedelta(hours=count * {Grain.HOUR: 1, Grain.DAY: 24, Grain.WEEK: 168}[unit])
+                return scene.now.astimezone(UTC) - timedelta(
+                    hours=count * {Grain.HOUR: 1, Grain.DAY: 24, Grain.WEEK: 168}[unit]
+                )
             moment = scene.now.astimezone(scene.zone)
             return local(shift(unit, moment.date(), -int(count)), scene.zone)
     return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 from serving.planning import conditions, intents, measures, orders
@@ -856,7 +856,7 @@ def _unranged(scene: Scene, base: MetricPlan, grain: Grain | None, is_series: bo
     today = scene.now.astimezone(scene.zone).date()
     if grain is Grain.HOUR:
         end = scene.now.astimezone(scene.zone).replace(minute=0, second=0, microsecond=0)
-        start = end - timedelta(hours=count)
+        start = (end.astimezone(UTC) - timedelta(hours=count)).astimezone(scene.zone)
     else:
         last = begin(grain, today)
         end, start = local(last, scene.zone), local(shift(grain, last, -count), scene.zone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from serving.planning.english import FUNCTION, TELLING, is_common
 from serving.planning.intents import Text
@@ -186,8 +186,8 @@ class Scene:
         if span.unit is not None and span.unit is not Grain.HOUR:
             start = local(shift(span.unit, first, -span.count), self.zone)
             return replace(span, start=start, end=span.start, note="")
-        length = span.end - span.start
-        return replace(span, start=span.start - length, end=span.start, note="")
+        first, last = span.start.astimezone(UTC), span.end.astimezone(UTC)
+        return replace(span, start=(first - (last - first)).astimezone(self.zone), end=span.start, note="")
 
     def year_before(self, span: TimeSpan) -> TimeSpan:
         """The same stretch a year earlier."""

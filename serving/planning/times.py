@@ -208,6 +208,10 @@ class _Grammar:
 
     # Periods
 
+    def earlier_by(self, *, hours: int = 0, minutes: int = 0) -> datetime:
+        """That much time ago, whatever the clocks did in between."""
+        return (self.now.astimezone(UTC) - timedelta(hours=hours, minutes=minutes)).astimezone(self.zone)
+
     def on(self, year: int, month: int, day: int) -> date:
         try:
             return date(year, month, day)
@@ -308,7 +312,7 @@ class _Grammar:
         unit = self.unit(ahead)
         if unit is None:
             if self.stem(ahead) == "minute":
-                return _Period(self.now - timedelta(minutes=count), self.now, None, rolling=True), ahead + 1
+                return _Period(self.earlier_by(minutes=count), self.now, None, rolling=True), ahead + 1
             return None
         if count < 1:
             raise _Unreadable(f"a range needs at least one {unit.value}: {count}")
@@ -316,7 +320,7 @@ class _Grammar:
             raise _Unreadable(f"the range is too long: {count} {unit.value}s, at most {_LARGEST[unit]}")
         ahead += 1
         if unit is Grain.HOUR:
-            return _Period(self.now - timedelta(hours=count), self.now, unit, count, rolling=True), ahead
+            return _Period(self.earlier_by(hours=count), self.now, unit, count, rolling=True), ahead
         if unit is Grain.DAY:
             return self.days_back(count, ahead, note)
         if count == 1 and word in ("past", "trailing"):
@@ -342,8 +346,7 @@ class _Grammar:
         if count > _LARGEST[unit]:
             raise _Unreadable(f"{count} {unit.value}s ago is too far back")
         if unit is Grain.HOUR:
-            end = self.now - timedelta(hours=count)
-            return _Period(end - timedelta(hours=1), end, unit), at + 3
+            return _Period(self.earlier_by(hours=count + 1), self.earlier_by(hours=count), unit), at + 3
         note = (
             ""
             if unit is Grain.DAY
@@ -365,7 +368,7 @@ class _Grammar:
             return _whole(unit, begin(unit, self.today)), at + 2
         if word in _PREVIOUS:
             if unit is Grain.HOUR:
-                return _Period(self.now - timedelta(hours=1), self.now, unit, rolling=True), at + 2
+                return _Period(self.earlier_by(hours=1), self.now, unit, rolling=True), at + 2
             return _whole(unit, shift(unit, begin(unit, self.today), -1)), at + 2
         return None
 
@@ -877,7 +880,8 @@ class _Grammar:
         if found is None:
             return None
         asked = ahead > at or self.text(ahead) in _PREVIOUS | _THIS
-        if not asked and found[1] == ahead + 1 and self.text(ahead) in _ALSO_WORDS:
+        named = ahead + 1 if self.text(ahead) == "the" else ahead
+        if not (asked and named == ahead) and found[1] == named + 1 and self.text(named) in _ALSO_WORDS:
             return None
         if self.text(ahead) in _PREVIOUS | _THIS or self.text(at) in (
             "in",

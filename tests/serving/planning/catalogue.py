@@ -120,6 +120,8 @@ def catalogue() -> Semantics:
         times = {m.get("agg_time_dimension") or model["defaults"]["agg_time_dimension"] for model, m in used}
         own = reachable[used[0][0]["name"]]
         fill = raw["type_params"].get("measure", {}).get("fill_nulls_with") if raw["type"] == "simple" else None
+        stock = used[0][0]["name"] == "backlog"
+        dates = ["backlog_date"] if stock else sorted(key for key, one in own.items() if one.type == "time")
         metrics[name] = Metric(
             name=name,
             label=raw["label"],
@@ -130,9 +132,9 @@ def catalogue() -> Semantics:
             is_additive=meta["additive"],
             is_now=meta.get("is_now", False),
             time=next(iter(times)) if len(times) == 1 else None,
-            times=tuple(sorted(key for key, one in own.items() if one.type == "time")) if len(times) == 1 else (),
+            times=tuple(dates) if len(times) == 1 else (),
             dimensions=frozenset(own),
-            finest_grain=Grain.DAY if used[0][0]["name"] == "backlog" else Grain.HOUR,
+            finest_grain=Grain.DAY if stock else Grain.HOUR,
             empty=fill,
             datasets=(f"analytics.{used[0][0]['name']}",),
         )
