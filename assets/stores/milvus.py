@@ -322,6 +322,12 @@ class Milvus:
             elif live != collection:
                 self._client.alter_alias(collection, ALIAS, timeout=self._timeout)
 
+    def unpoint(self) -> None:
+        """Take the alias away, without which its collection cannot be dropped; none is no error."""
+        with self._failures():
+            if self._alias_target() is not None:
+                self._client.drop_alias(ALIAS, timeout=self._timeout)
+
     def live(self) -> str | None:
         """Collection that the alias points at; None before the first build."""
         with self._failures():
