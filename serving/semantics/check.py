@@ -9,7 +9,7 @@ from sqlglot.errors import SqlglotError
 from serving.semantics.errors import SemanticsError
 
 # Everything else that sqlglot has a class for computes on its arguments; what it does not know comes as Anonymous.
-_ANONYMOUS = {"array_to_string", "cardinality", "chr", "current_setting", "date_trunc"}
+_ANONYMOUS = {"all", "array_to_string", "cardinality", "chr", "current_setting", "date_trunc"}
 _FORBIDDEN = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
 _FUNCTIONS = {
     "All", "And", "Anonymous", "Any", "ArrayOverlaps", "ArraySize", "ArrayToString", "Avg", "Case", "Cast",
