@@ -18,6 +18,7 @@ from infra.local.errors import BrokenDirectory, StackError
 # Below the range from which Linux takes ports for outgoing connections, so that a port is still ours after a restart.
 _FIRST_PORT, _LAST_PORT = 20_000, 29_999
 _LOCK_PATIENCE_SECONDS = 300.0
+_STRANGE = frozenset("\n\r\"'\\,:;#$%=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Directory:
 
     def create(self) -> None:
         """Make the folder and its fixed subfolders."""
+        if strange := sorted(set(str(self.path)) & _STRANGE):
+            raise BrokenDirectory(
+                f"stack folder not usable: {self.path} contains {' '.join(map(repr, strange))}, which the servers' "
+                "configuration files read as something else; name another with --dir or SWITCHDESK_DIR"
+            )
         try:
             for folder in (self.path, self.path / "logs", self.path / "run"):
                 folder.mkdir(parents=True, exist_ok=True)

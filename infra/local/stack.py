@@ -15,7 +15,7 @@ from pathlib import Path
 from assets.settings import Settings, SwitchdeskError, load_settings
 from infra.local import launch, processes
 from infra.local.directory import Directory, Record
-from infra.local.errors import BrokenDirectory, PortTaken, StackError, StartFailed
+from infra.local.errors import BrokenDirectory, DownloadFailed, PortTaken, StackError, StartFailed
 from infra.local.parts.dagster import DagsterCode
 from infra.local.parts.desk import DemoDesk
 from infra.local.parts.part import Choices, NotAnswering, Part, Place, Refused
@@ -215,10 +215,12 @@ def _start_all(parts: tuple[Part, ...], running: set[str], place: Place, report:
             interrupted.set()
             raise
     own = [failure for failure in failures if not isinstance(failure, _Waiting)]
-    if own and all(isinstance(failure, SwitchdeskError) for failure in own):
-        raise StartFailed("\n".join(str(failure) for failure in own))
+    for failure in own:
+        # One sentence about the network is enough for all that wait for it; a fault of ours goes first.
+        if isinstance(failure, DownloadFailed) or not isinstance(failure, SwitchdeskError):
+            raise failure
     if own:
-        raise next(failure for failure in own if not isinstance(failure, SwitchdeskError))
+        raise StartFailed("\n".join(str(failure) for failure in own))
     return [name for name, future in futures.items() if future.result()]
 
 
@@ -232,8 +234,11 @@ def _bring_up(part: Part, place: Place, report: Report, *, is_running: bool, int
 
     if not is_running:
         say("")
-        part.lay_out(place, say)
-        home.mark_made(part.name)
+        try:
+            part.lay_out(place, say)
+            home.mark_made(part.name)
+        except OSError as error:
+            raise StartFailed(f"{part.name} not started: {error.filename or home.path}: {error.strerror}") from None
         if interrupted.is_set():
             raise _Waiting
         _launch(part, place)

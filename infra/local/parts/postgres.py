@@ -28,6 +28,7 @@ max_wal_size = 512MB
 wal_level = minimal
 max_wal_senders = 0
 jit = off
+max_parallel_workers_per_gather = 0
 huge_pages = off
 update_process_title = off
 password_encryption = 'scram-sha-256'
