@@ -68,7 +68,7 @@ def analytics_models(
     with _locked(settings) as connection:
         as_of = _as_of(connection)
         context.log.info(f"building the marts as of {as_of.isoformat()}")
-        results = _build(connection, settings, as_of, context.run_id)
+        results = _build(connection, settings, as_of, context.run.run_id)
     yield from _check_results(context, results)
     _raise_broken(results)
     by_node = {spec.metadata[_UNIQUE_ID]: spec.key for spec in context.assets_def.specs}
@@ -125,10 +125,10 @@ def analytics_marts(
     """
     body = dbt_project.semantic_manifest()
     with _locked(settings) as connection:
-        as_of = _built_by(connection, context.run_id)
+        as_of = _built_by(connection, context.run.run_id)
         if as_of is None:
             as_of = _as_of(connection)
-            _raise_broken(_build(connection, settings, as_of, context.run_id))
+            _raise_broken(_build(connection, settings, as_of, context.run.run_id))
         with connection.transaction():
             published = publication.publish(
                 connection,
@@ -136,7 +136,7 @@ def analytics_marts(
                 build_schema=BUILD_SCHEMA,
                 semantic_manifest=body,
                 as_of=as_of,
-                build_id=context.run_id,
+                build_id=context.run.run_id,
             )
     for mart in published:
         key = dg.AssetKey([LIVE_SCHEMA, mart.name])
