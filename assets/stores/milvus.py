@@ -170,12 +170,11 @@ class Milvus:
             for name in ("ticket_id", "comment_id", "created_at", "text_hash"):
                 indexes.add_index(name, index_type="INVERTED")
             self._client.create_collection(
-                collection,
-                schema=schema,
-                index_params=indexes,
-                consistency_level="Bounded",
-                timeout=self._timeout,
+                collection, schema=schema, consistency_level="Bounded", timeout=self._timeout
             )
+            # Of an empty collection there is nothing to index yet, so nothing to wait half a second a field for.
+            self._client.create_index(collection, indexes, timeout=self._timeout, sync=False)
+            self._client.load_collection(collection, timeout=self._timeout)
 
     def upsert(self, collection: str, rows: Sequence[CommentVector], vectors: NDArray[np.float32]) -> None:
         """Write rows with their vectors (float32 [n, d]); returns once Milvus has logged them."""
