@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -33,7 +34,7 @@ def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: da
         if not table.rows:
             return f"There is no ticket {plan.ticket_id}."
         facts = "; ".join(
-            f"{_label(column)}: {humanise(cell, column.unit)}"
+            f"{_label(column)}: {_shown(column, cell)}"
             for column, cell in zip(table.columns, table.rows[0], strict=True)
             if cell is not None and column.role != "id"
         )
@@ -69,23 +70,24 @@ def search_text(plan: SearchPlan, quotes: Sequence[tuple[int, str]], *, zone: Zo
 
 
 _RELATIONS = {
-    "related": "related to it",
-    "incidents": "incidents of the same problem",
-    "merged": "merged with it",
-    "follow_ups": "follow-ups",
-    "repeat_contacts": "repeat contacts",
-    "escalations": "escalations",
-    "problems": "problems with their incidents",
+    "related": ("related ticket", "related tickets"),
+    "incidents": ("incident", "incidents"),
+    "merged": ("merged ticket", "merged tickets"),
+    "follow_ups": ("follow-up ticket", "follow-up tickets"),
+    "repeat_contacts": ("requester who came back", "requesters who came back"),
+    "escalations": ("escalation from group to group", "escalations from group to group"),
+    "problems": ("problem ticket with incidents", "problem tickets with incidents"),
 }
 
 
 def graph_text(plan: GraphPlan, table: Table) -> str:
     """Links found, one line each."""
-    about = f" of ticket {plan.ticket_id}" if plan.ticket_id is not None else ""
-    what = _RELATIONS[plan.relation]
+    about = f" for ticket {plan.ticket_id}" if plan.ticket_id is not None else ""
+    one, many = _RELATIONS[plan.relation]
     if not table.rows:
-        return f"Nothing was found: {what}{about}."
-    lines = [f"{_capital(counted(len(table.rows), 'result'))}: {what}{about}."]
+        return f"No {one} was found{about}."
+    count = f"the first {len(table.rows):,}" if table.truncated else f"{len(table.rows):,}"
+    lines = [f"{_capital(count)} {one if len(table.rows) == 1 else many}{about}:"]
     lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
     if len(table.rows) > _LISTED:
         lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
@@ -129,6 +131,48 @@ def humanise(cell: Cell, unit: str | None) -> str:
     return f"{shown} {unit[:-1] if value == 1 and unit.endswith('s') else unit}"
 
 
+def change_text(parts: Sequence[tuple[MetricPlan, Table]], *, zone: ZoneInfo, as_of: datetime) -> str | None:
+    """How one number moved between two ranges, where the figures hold it for both; the later range is the news."""
+    single = [(plan, table) for plan, table in parts if table.value is not None and plan.time.from_ is not None]
+    for (plan, table), (other, before) in itertools.combinations(single, 2):
+        if plan.metrics != other.metrics or plan.filters != other.filters or plan.time.from_ == other.time.from_:
+            continue
+        pair = sorted([(plan, table), (other, before)], key=lambda part: str(part[0].time.from_))
+        (earlier, old), (later, new) = pair
+        was, now = old.value or 0, new.value or 0
+        verb = "stayed the same" if was == now else "rose" if now > was else "fell"
+        column = new.columns[0]
+        return (
+            f"{_label(column)} {verb}: {humanise(old.value, column.unit)} {range_phrase(earlier.time, zone, as_of)}, "
+            f"{humanise(new.value, column.unit)} {range_phrase(later.time, zone, as_of)}."
+        )
+    return None
+
+
+def long_table(parts: Sequence[tuple[MetricPlan, Table]], *, zone: ZoneInfo) -> Table:
+    """The figures of several plans as one table, a row a number."""
+    units = {table.columns[at].unit for _, table in parts for at in table.metrics}
+    rows: list[tuple[Cell, ...]] = []
+    for plan, table in parts:
+        span = [moment.astimezone(zone).isoformat() if moment else None for moment in (plan.time.from_, plan.time.to)]
+        for row in table.rows:
+            group = ", ".join(table.columns[at].name for at in table.dimensions) or None
+            member = _names(table, row) or None
+            rows += [(table.columns[at].name, *span, group, member, row[at]) for at in table.metrics]
+    return Table(
+        (
+            Column("metric", "text", None, "dimension", "metric"),
+            Column("from", "timestamp", None, "dimension", "from"),
+            Column("to", "timestamp", None, "dimension", "to"),
+            Column("dimension", "text", None, "dimension", "dimension"),
+            Column("member", "text", None, "dimension", "member"),
+            Column("value", "number", units.pop() if len(units) == 1 else None, "metric", "value"),
+        ),
+        tuple(rows),
+        any(table.truncated for _, table in parts),
+    )
+
+
 def counted(count: int, noun: str) -> str:
     """`1 ticket`, `2 tickets`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -167,8 +211,9 @@ def _breakdown(plan: MetricPlan, table: Table, span: str) -> str:
             f"lowest {humanise(low[0], column.unit)} ({_names(table, low[1])}), "
             f"over {counted(len(table.rows), 'period')}."
         )
+    cuts = ", ".join(table.columns[at].label.lower() for at in table.dimensions)
     lines = [
-        f"{name} {span}: most for {_names(table, top[1])} with {humanise(top[0], column.unit)}"
+        f"{name} by {cuts} {span}: most for {_names(table, top[1])} with {humanise(top[0], column.unit)}"
         + (
             f", least for {_names(table, low[1])} with {humanise(low[0], column.unit)}."
             if len(valued) > 1 and low[1] is not top[1]
@@ -193,7 +238,7 @@ def _row_text(table: Table, row: Sequence[Cell]) -> str:
     values = [
         humanise(cell, column.unit) if len(table.metrics) == 1 else f"{_label(column)} {humanise(cell, column.unit)}"
         for column, cell in zip(table.columns, row, strict=True)
-        if column.role == "metric"
+        if column.role == "metric" and (cell is not None or not table.ticket_ids)
     ]
     head = ", ".join([*ids, *names])
     return f"{head}: {', '.join(values)}" if head and values else head or ", ".join(values)
@@ -207,10 +252,16 @@ def _dimension(column: Column, cell: Cell) -> str:
     if cell is None:
         return f"no {_label(column).lower()}"
     if isinstance(cell, bool):
-        return f"{_label(column).lower()}: {'yes' if cell else 'no'}"
+        return f"{_label(column).lower()}: {_shown(column, cell)}"
+    return _shown(column, cell)
+
+
+def _shown(column: Column, cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     if column.type in {"time", "date", "timestamp"} and isinstance(cell, str):
         return _shown_time(cell)
-    return _plain(str(cell))
+    return humanise(cell, column.unit)
 
 
 def _shown_time(text: str) -> str:

@@ -110,6 +110,8 @@ class PathCost(_Frozen):
     task: TaskClass | None = None
     """Class of the one model call the path makes; None: it makes none."""
     expected_ms: int = Field(gt=0)
+    model_seconds: float | None = Field(default=None, gt=0)
+    """Time all model calls of the path may take together."""
 
 
 class Thresholds(_Frozen):

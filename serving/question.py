@@ -14,11 +14,13 @@ from assets.catalog import Snapshot
 from assets.settings import Settings
 from serving.access.asker import Asker
 from serving.errors import BudgetExceeded, DeadlineExceeded, Invalid
-from serving.policy import Policy
+from serving.policy import PathCost, Policy
 from serving.routing.budget import Budget, usd
 from serving.schemas import AskRequest, CacheUse
 
 _MAIN_DATASET = "analytics.fct_tickets"
+# What composing and storing an answer may still need after the last model was given up.
+_SECONDS_KEPT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Question:
                 "deadline passed before an answer was ready; raise deadline_ms or ask something simpler"
             )
         return left
+
+    def model_deadline(self, path: PathCost) -> float:
+        """`time.monotonic()` moment at which a path stops asking models, so that composing still finds time."""
+        own = self.deadline - _SECONDS_KEPT
+        return own if path.model_seconds is None else min(own, time.monotonic() + path.model_seconds)
 
     @property
     def milliseconds(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 from sqlalchemy import Engine
@@ -16,6 +19,8 @@ from serving.access.keys import Keyring
 from serving.access.ledger import Ledger
 from serving.answering import Answering
 from serving.deciding import Deciding
+from serving.errors import ServingError
+from serving.planning.plan import MetricPlan
 from serving.policy import Policy, load_policy
 from serving.published import Published
 from serving.recording import Recording
@@ -31,6 +36,8 @@ from serving.tiers.metrics import Metrics
 from serving.tiers.pipeline import Pipeline
 from serving.tiers.reading import ModelReader
 from serving.vllm import Upstream
+
+_log = logging.getLogger(__name__)
 
 _CONNECTIONS = 8
 _THREADS = 16
@@ -93,7 +100,7 @@ async def open_state(settings: Settings, *, telemetry: Telemetry | None = None) 
             ),
             threads=threads,
         )
-        yield State(
+        state = State(
             settings=settings,
             policy=policy,
             telemetry=telemetry,
@@ -108,3 +115,24 @@ async def open_state(settings: Settings, *, telemetry: Telemetry | None = None) 
             selector=selector,
             answering=answering,
         )
+        warming = asyncio.create_task(_warm(state, metrics))
+        try:
+            yield state
+        finally:
+            warming.cancel()
+
+
+async def _warm(state: State, metrics: Metrics) -> None:
+    """Import and connect in the background what the first question would otherwise wait seconds for."""
+    try:
+        view = await state.threads.run(state.published.view)
+        if view.semantics is None or not view.semantics.metrics:
+            return
+        plan = MetricPlan(metrics=(next(iter(view.semantics.metrics)),))
+        now = datetime.now(UTC)
+        await state.threads.run(lambda: metrics.fingerprint(plan, zone=state.settings.zone, as_of=now, rows=()))
+        for store in (state.stores.search, state.stores.graph):
+            await state.threads.run(store.get)
+    except ServingError as error:
+        # Whatever is away now is asked again at the first question, and /readyz names it.
+        _log.info("not warm: %s", error)

@@ -20,6 +20,7 @@ _SECRET = re.compile(r"\bswd_[0-9a-f]{12}_[\w-]{20,}|-----BEGIN [A-Z ]*PRIVATE K
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w])")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _QUOTED = re.compile(r"[\"“]([^\"”]{8,})[\"”]")
+_FIRST_PERSON = re.compile(r"\b(?:I|I[’']\w+|[Mm]y|[Mm]e|[Ww]e|[Oo]ur|[Uu]s)\b")
 _MAX_CHARS = 20_000
 
 
@@ -65,6 +66,8 @@ def check_grounded(text: str, *, sources: Iterable[str], numbers: Iterable[float
     invented = [quote for quote in _QUOTED.findall(text) if normalise(quote).rstrip(".,") not in everything]
     if invented:
         faults.append("a quote that nobody wrote")
+    if _FIRST_PERSON.search(_QUOTED.sub("", text)):
+        faults.append("speaks as if it were the customer")
     words = [stem(word) for word in _WORD.findall(normalise(text))]
     known = {stem(word) for word in _WORD.findall(everything)}
     score = sum(word in known for word in words) / len(words) if words else 0.0

@@ -14,7 +14,7 @@ from serving.schemas import Citation, Status
 from serving.stores import Stores
 from serving.threads import Threads
 from serving.tiers.draft import Draft
-from serving.tiers.metrics import Countable, Figures, Fingerprint, Metrics, cell
+from serving.tiers.metrics import Countable, Figures, Fingerprint, Metrics, cell, plain_label
 from serving.tiers.table import Column, Table
 
 _STORE_SECONDS = 10.0
@@ -82,7 +82,7 @@ class Evidence:
             return
         draft.table = Table(
             tuple(
-                Column(column.name, column.type, column.unit, column.role, column.name.replace("_", " "))
+                Column(column.name, column.type, column.unit, column.role, plain_label(column.name))
                 for column in result.columns
             ),
             tuple(tuple(cell(value) for value in row) for row in result.rows),
@@ -102,13 +102,16 @@ class Evidence:
         if plan.metrics:
             with _part(draft, "figures"):
                 found = await self._figures(question, plan.metrics, draft, view)
-                for one, result in zip(plan.metrics, found, strict=True):
-                    text = compose.metric_text(
-                        one, result.table, zone=question.zone, as_of=question.as_of(view.snapshot)
-                    )
-                    texts.append(text)
-                    tables.append((text.splitlines()[0], result.table))
-                draft.table = found[0].table
+                as_of = question.as_of(view.snapshot)
+                parts = [(one, result.table) for one, result in zip(plan.metrics, found, strict=True)]
+                change = compose.change_text(parts, zone=question.zone, as_of=as_of)
+                texts += [change] if change is not None else []
+                for one, table in parts:
+                    text = compose.metric_text(one, table, zone=question.zone, as_of=as_of)
+                    tables.append((text.splitlines()[0], table))
+                    # One number is in the first sentence already where that tells of its change.
+                    texts += [text] if change is None or table.value is None else []
+                draft.table = compose.long_table(parts, zone=question.zone)
                 draft.sql = ";\n".join(result.sql for result in found)
         if plan.search is not None:
             with _part(draft, "comments"):

@@ -113,7 +113,12 @@ def label(name: str, semantics: Semantics) -> str:
         return semantics.metrics[name].label
     if name in semantics.dimensions:
         return semantics.dimensions[name].label
-    return name.replace("_", " ")
+    return plain_label(name)
+
+
+def plain_label(name: str) -> str:
+    """A column's name as words; its unit and its being an id are told otherwise."""
+    return name.removesuffix("_minutes").removesuffix("_id").replace("_", " ")
 
 
 def _role(role: str) -> Role:

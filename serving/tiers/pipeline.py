@@ -28,8 +28,6 @@ _RULES = (
 )
 _TABLE_ROWS = 12
 _QUOTE_CHARS = 300
-# What composing and storing the answer may still need after the last model was given up.
-_SECONDS_KEPT = 0.5
 
 
 class Pipeline:
@@ -43,7 +41,7 @@ class Pipeline:
         """Put a model's summary of the draft's quotes before them, where one is borne out."""
         if not draft.citations:
             return
-        schema = _schema("summary", 600)
+        schema = _schema("summary", 450)
         data = _quotes_text(draft.citations[: self._policy.limits.prompt_quotes])
         ask = "In one to three sentences: what do these comments say about the question?"
         written = await self._write(question, draft, TaskClass.MEDIUM, schema, "summary", ask, data)
@@ -52,7 +50,7 @@ class Pipeline:
 
     async def synthesise(self, question: Question, draft: Draft, tables: Sequence[tuple[str, Table]]) -> None:
         """Put a model's synthesis of figures, quotes and links before them, where one is borne out."""
-        schema = _schema("findings", 900)
+        schema = _schema("findings", 700)
         parts = [f"{title}\n{_table_text(table)}" for title, table in tables]
         if draft.citations:
             parts.append("Comments:\n" + _quotes_text(draft.citations[: self._policy.limits.prompt_quotes]))
@@ -103,7 +101,7 @@ class Pipeline:
                 task,
                 accept=accept,
                 budget=question.budget,
-                deadline=question.deadline - _SECONDS_KEPT,
+                deadline=question.model_deadline(self._policy.paths[draft.tier]),
                 tier=draft.tier.value,
             )
         except NoAnswer as error:

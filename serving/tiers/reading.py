@@ -16,9 +16,6 @@ from serving.semantics.catalogue import Semantics
 from serving.tiers.draft import Draft
 from serving.vllm import ChatAnswer, ChatRequest
 
-# Asking back is still an answer, and needs a moment.
-_SECONDS_KEPT = 0.3
-
 
 class ModelReader:
     """Asks the small model first; a plan that the question does not bear out leads to the next one."""
@@ -61,7 +58,7 @@ class ModelReader:
                 TaskClass.SIMPLE,
                 accept=accept,
                 budget=question.budget,
-                deadline=question.deadline - _SECONDS_KEPT,
+                deadline=question.model_deadline(self._policy.paths[draft.tier]),
                 tier=draft.tier.value,
             )
         except (NoAnswer, BudgetExceeded, DeadlineExceeded) as error:
