@@ -11,6 +11,7 @@ from infra.local.desk import records
 from infra.local.desk.account import Row
 from infra.local.desk.calendar import DAY, MINUTE, iso
 from infra.local.desk.exports import Exports, Page, decode_cursor, encode_cursor
+from infra.local.desk.ticket import Ticket
 from infra.local.desk.world import World
 
 ARCHIVED_AFTER = 120 * DAY
@@ -76,6 +77,8 @@ class Answers:
             "tickets/count": self._count,
             "tickets/show_many": self._show_many,
             "satisfaction_ratings": self._ratings,
+            "ticket_metrics": self._metrics,
+            "users/show_many": self._users_by_id,
             "users": lambda call: self._paged(call, "users", self._users()),
             "organizations": lambda call: self._paged(call, "organizations", self._all_organizations()),
             "group_memberships": lambda call: self._paged(call, "group_memberships", self.memberships()),
@@ -113,8 +116,8 @@ class Answers:
                 return self._ticket(id, lambda t: self._paged(call, "audits", [records.audit(a) for a in t.audits]))
             case ["tickets", id, "metrics"]:
                 return self._ticket(id, lambda t: _one("ticket_metric", records.metric_set(self._world, t)))
-            case ["tickets", id, "side_conversations"]:
-                return self._ticket(id, lambda t: self._paged(call, "side_conversations", []))
+            case ["tickets", id, ("side_conversations" | "skips") as name]:
+                return self._ticket(id, lambda t: self._paged(call, name, []))
             case ["users", id] if id.isdecimal():
                 user = self._world.people.users.get(int(id))
                 return _one("user", user.row()) if user and user.listed else RECORD_NOT_FOUND
@@ -247,25 +250,37 @@ class Answers:
 
     # Lists and single rows
 
-    def _ticket(self, id: str, show: Callable[[Any], Answer]) -> Answer:
+    def _ticket(self, id: str, show: Callable[[Ticket], Answer]) -> Answer:
         ticket = self._world.tickets.get(int(id)) if id.isdecimal() else None
         return show(ticket) if ticket and ticket.status != "deleted" else RECORD_NOT_FOUND
 
-    def _tickets(self, call: Call) -> Answer:
-        rows = [
-            records.ticket(self._world, t)
-            for t in self._world.tickets.values()
+    def _unarchived(self, call: Call) -> list[Ticket]:
+        tickets = self._world.tickets.values()
+        return [
+            t
+            for t in tickets
             if t.status != "deleted" and not (t.status == "closed" and t.updated < call.now - ARCHIVED_AFTER)
         ]
+
+    def _tickets(self, call: Call) -> Answer:
+        rows = [records.ticket(self._world, t) for t in self._unarchived(call)]
         return self._paged(call, "tickets", rows)
+
+    def _metrics(self, call: Call) -> Answer:
+        rows = [records.metric_set(self._world, t) for t in self._unarchived(call)]
+        return self._paged(call, "ticket_metrics", rows)
+
+    def _users_by_id(self, call: Call) -> Answer:
+        users = self._world.people.users
+        found = [users[id] for id in _ids(call) if id in users]
+        return _whole("users", [user.row() for user in found if user.listed])
 
     def _count(self, call: Call) -> Answer:
         value = sum(1 for t in self._world.tickets.values() if t.status != "deleted")
         return _one("count", {"value": value, "refreshed_at": iso(call.now)})
 
     def _show_many(self, call: Call) -> Answer:
-        ids = [int(id) for id in call.query.get("ids", "").split(",") if id.isdecimal()][:100]
-        tickets = [self._world.tickets[id] for id in ids if id in self._world.tickets]
+        tickets = [self._world.tickets[id] for id in _ids(call) if id in self._world.tickets]
         rows = [records.ticket(self._world, t) for t in tickets if t.status != "deleted"]
         return _whole("tickets", rows)
 
@@ -336,6 +351,10 @@ class Answers:
             "links": {"prev": None, "next": call.link(**{"page[after]": cursor})},
         }
         return listing(name, map(orjson.dumps, shown), rest)
+
+
+def _ids(call: Call) -> list[int]:
+    return [int(id) for id in call.query.get("ids", "").split(",") if id.isdecimal()][:100]
 
 
 def holiday_rows(world: World, schedule: int) -> list[Row]:

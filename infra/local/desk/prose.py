@@ -372,10 +372,11 @@ class Desk:
     mood: Mood
     channel: str
     slots: dict[str, str]
+    _said: set[str] = field(default_factory=set[str])
 
     def reply(self, topic: Topic, thread: int, agent: str) -> str:
         """An answer that asks or explains; the customer's answer and the fix of the same thread fit it."""
-        return self._letter(_nth(topic.replies, thread), agent, _ASKING_CLOSES, self.rng.choice(_EMPATHY[self.mood]))
+        return self._letter(_nth(topic.replies, thread), agent, _ASKING_CLOSES, self._empathy())
 
     def fix(self, topic: Topic, thread: int, agent: str) -> str:
         """The closing answer."""
@@ -383,16 +384,15 @@ class Desk:
 
     def quick(self, topic: Topic, agent: str) -> str:
         """An answer that settles it at once."""
-        empathy = self.rng.choice(_EMPATHY[self.mood])
-        return self._letter(self.rng.choice(QUICK[topic.name]), agent, _CLOSING_CLOSES, empathy)
+        return self._letter(self.rng.choice(QUICK[topic.name]), agent, _CLOSING_CLOSES, self._empathy())
 
     def second_fix(self, agent: str) -> str:
         """The closing answer after a ticket came back."""
-        return self._letter(self.rng.choice(_SECOND_FIXES), agent, _CLOSING_CLOSES)
+        return self._letter(self._unsaid(_SECOND_FIXES), agent, _CLOSING_CLOSES)
 
     def holding(self, agent: str) -> str:
         """A sign of life while others work on it."""
-        return self._letter(self.rng.choice(_HOLDING), agent, ("",))
+        return self._letter(self._unsaid(_HOLDING), agent, ("",))
 
     def out_of_stock(self, agent: str) -> str:
         """Why it will take weeks."""
@@ -414,8 +414,16 @@ class Desk:
         """Why it goes to Engineering."""
         return self.rng.choice(_ENGINEERING_NOTES)
 
+    def _empathy(self) -> str:
+        """A kind word, in the first message only."""
+        return self.rng.choice(_EMPATHY[self.mood]) if not self._said else ""
+
+    def _unsaid(self, texts: tuple[str, ...]) -> str:
+        return self.rng.choice([text for text in texts if text not in self._said] or texts)
+
     def _letter(self, template: str, agent: str, closes: tuple[str, ...], empathy: str = "") -> str:
         rng = self.rng
+        self._said.add(template)
         text = template.format_map(self.slots)
         parts = (empathy, text, rng.choice(closes))
         if self.channel in ("chat", "native_messaging"):

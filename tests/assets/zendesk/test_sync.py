@@ -100,8 +100,8 @@ def test_a_redacted_comment_is_blackened_in_its_audit_too(settings: Settings, de
     sync.run(settings)
     assert secret in copy.one("select body from zendesk.ticket_comments where id = %s", comment.id)[0]
 
-    step = Step(desk.world.now, Verb.UPDATE, desk.world.people.admin, detail=secret)
-    desk.call(lambda: desk.world._redact(ticket, step))
+    step = Step(desk.world.now, Verb.REDACT, desk.world.people.admin, detail=secret)
+    desk.call(lambda: desk.world.act(ticket.id, step))
     settle(desk)
     sync.run(settings)
 
@@ -119,8 +119,8 @@ def test_a_note_made_private_is_private_in_its_audit_too(settings: Settings, des
     )
     sync.run(settings)
 
-    step = Step(desk.world.now, Verb.UPDATE, desk.world.people.admin)
-    desk.call(lambda: desk.world._hide(ticket, step))
+    step = Step(desk.world.now, Verb.HIDE, desk.world.people.admin)
+    desk.call(lambda: desk.world.act(ticket.id, step))
     settle(desk)
     sync.run(settings)
 
@@ -138,8 +138,8 @@ def test_a_redaction_in_a_deleted_ticket_blackens_the_whole_comment(
     comment = ticket.comments[0]
     secret = comment.body[:20]
 
-    step = Step(desk.world.now, Verb.UPDATE, desk.world.people.admin, detail=secret)
-    desk.call(lambda: desk.world._redact(ticket, step))
+    step = Step(desk.world.now, Verb.REDACT, desk.world.people.admin, detail=secret)
+    desk.call(lambda: desk.world.act(ticket.id, step))
     settle(desk)
     sync.run(settings)
 
@@ -156,8 +156,8 @@ def test_a_scrubbed_ticket_loses_its_words_and_a_deleted_one_keeps_them(
     scrubbed = next(t for t in desk.world.tickets.values() if t.status == "closed")
 
     def scrub() -> None:
-        scrubbed.status = "deleted"
-        desk.world._scrub(scrubbed, desk.world.now)
+        desk.world.act(scrubbed.id, Step(desk.world.now, Verb.DELETE, desk.world.people.admin, detail=False))
+        desk.world.act(scrubbed.id, Step(desk.world.now, Verb.SCRUB))
 
     desk.call(scrub)
     settle(desk)
