@@ -43,18 +43,18 @@ class Compiler:
 
     def __init__(self, manifest: Manifest, semantics: Semantics) -> None:
         self._manifest = manifest
-        self._semantics = semantics
+        self.semantics = semantics
 
     def compile(self, plan: MetricPlan | TemplatePlan, clock: Clock, *, row_cap: int = ROW_CAP) -> CompiledQuery:
         """Return the query of a plan; raises SemanticsError naming what is unknown or impossible."""
         if isinstance(plan, TemplatePlan):
             return self._template(plan, clock, row_cap)
-        return _MetricQuery(self._manifest, self._semantics, plan, clock).compile(row_cap)
+        return _MetricQuery(self._manifest, self.semantics, plan, clock).compile(row_cap)
 
     def _template(self, plan: TemplatePlan, clock: Clock, row_cap: int) -> CompiledQuery:
         periods.check_range(plan.time, ())
         parameters = Parameters()
-        sql, columns = templates.render(plan, self._manifest, self._semantics, clock.zone, parameters)
+        sql, columns = templates.render(plan, self._manifest, self.semantics, clock.zone, parameters)
         limit = min(plan.limit, row_cap)
         parameters.name("limit", limit + 1)
         return CompiledQuery(

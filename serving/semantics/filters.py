@@ -32,7 +32,7 @@ def condition(expression: str, dimension: Dimension, wanted: Filter, zone: ZoneI
     if op not in _ALLOWED[dimension.type]:
         known = ", ".join(sorted(_ALLOWED[dimension.type]))
         raise ImpossiblePlan(f"operator impossible: {dimension.name} {op} ...; {dimension.name} takes {known}")
-    _check_count(dimension, wanted)
+    _check_values(dimension, wanted)
     if dimension.type == "list":
         return _list_condition(expression, dimension, wanted, parameters)
     if op is Operator.IS_NULL:
@@ -71,8 +71,11 @@ def _list_condition(expression: str, dimension: Dimension, wanted: Filter, param
     return has_any if op in {Operator.EQ, Operator.IN} else f"not {has_any}"
 
 
-def _check_count(dimension: Dimension, wanted: Filter) -> None:
+def _check_values(dimension: Dimension, wanted: Filter) -> None:
     count = len(wanted.values)
+    for value in wanted.values:
+        if isinstance(value, str) and ("\x00" in value or _is_broken(value)):
+            raise ImpossiblePlan(f"value impossible: {dimension.name} cannot be text with U+0000 or half a character")
     if wanted.op in _NONE:
         if count:
             raise ImpossiblePlan(f"too many values: {dimension.name} {wanted.op} takes none, got {count}")
@@ -81,6 +84,14 @@ def _check_count(dimension: Dimension, wanted: Filter) -> None:
             raise ImpossiblePlan(f"value missing: {dimension.name} {wanted.op} takes at least one")
     elif count != 1:
         raise ImpossiblePlan(f"one value wanted: {dimension.name} {wanted.op} got {count}; use `in` for several")
+
+
+def _is_broken(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _typed(values: list[Scalar], dimension: Dimension) -> list[Scalar]:
