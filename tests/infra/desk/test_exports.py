@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.desk.exports import decode_cursor, encode_cursor
 from infra.local.desk.lifecycle import Step, Verb
-from tests.fakes.desk import RunningDesk
+from tests.fakes.desk import RunningDesk, demo_desk
 from tests.infra.desk.client import Reader
 
 EVENTS = {"start_time": 1, "include": "comment_events"}
@@ -194,3 +194,15 @@ def test_exports_hold_exactly_the_rows_of_the_world_after_days_of_change(
         read = {row["id"]: row for row in changing_reader.rows(path, name, start_time=1, include=include)}
         shown = changing_reader.http.get(f"/_desk/rows/{stream}", headers=changing_reader.door).json()
         assert read == {row["id"]: row for row in shown}, stream
+
+
+def test_an_empty_desk_has_ends_but_no_cursor() -> None:
+    with demo_desk(tickets=0) as empty:
+        reading = Reader(empty)
+        tickets = reading.get("incremental/tickets/cursor.json", start_time=1).json()
+        assert (tickets["tickets"], tickets["end_of_stream"], tickets["after_cursor"]) == ([], True, None)
+        events = reading.get("incremental/ticket_events.json", start_time=1).json()
+        assert (events["count"], events["end_of_stream"], events["end_time"]) == (0, True, 1)
+        assert events["next_page"].endswith("start_time=1")
+        assert reading.rows("incremental/users/cursor.json", "users", start_time=1)
+        reading.close()

@@ -1,5 +1,5 @@
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,6 +135,15 @@ def test_size_is_kept_and_an_empty_desk_is_possible() -> None:
     empty.advance(empty.epoch + 30 * DAY)
     assert not empty.tickets
     assert empty.people.users[empty.people.admin].role == "admin"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 50, 99, 100])
+def test_worlds_of_any_size_begin_at_any_moment(size: int) -> None:
+    for moment in (datetime(2024, 2, 29, 23, 59, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)):
+        world = World.build(size, size, moment)
+        assert abs(len(world.tickets) - size) <= 1
+        assert max(a.at for a in world.audits) <= world.now
+        world.advance(world.now + 40 * DAY)
 
 
 def test_the_world_holds_all_that_makes_a_help_desk_difficult(world: World) -> None:
