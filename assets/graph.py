@@ -141,7 +141,7 @@ class Contact:
 
 
 # Zendesk has no field for it: this is the note that a merge leaves in the closed ticket.
-_MERGED_INTO = re.compile(r"This request was closed and merged into request #(\d{1,18})")
+_MERGED_INTO = re.compile(r"This request was closed and merged into request #(\d{1,18})(?!\d)")
 
 
 def ticket_node(ticket: Ticket) -> Node:
