@@ -115,6 +115,8 @@ def prepare(settings: Settings) -> None:
         shutil.copyfile(_INSTANCE_FILE, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["SWITCHDESK_DAGSTER_STORAGE_URL"] = settings.require("dagster_storage_url")
+    # gRPC's own library writes of every closed connection to the terminal; errors reach us as exceptions.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def root_cause(events: "Sequence[dg.DagsterEvent]") -> str:

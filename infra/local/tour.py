@@ -19,6 +19,8 @@ from infra.local.runs import run_job
 _SEED = 7
 _TRIES = 3
 _ANSWER_SECONDS = 120.0
+# The toy model of the local stack rarely writes anything usable: it is given a chance, not the usual half minute.
+_DEADLINE_MS = 15_000
 _TICKETS_SETTING = "SWITCHDESK_DEMO_TICKETS"
 
 Json = Mapping[str, Any]
@@ -59,7 +61,7 @@ def steps(now: datetime, world: World) -> tuple[Step, ...]:
         Step("Number of tickets created last month per channel", "cache", _created_by_channel(now), cache="use"),
         Step("What do customers say about late deliveries?", "semantic", _quotes_are_verbatim, 0.05),
         Step(f"Which incidents belong to problem {problem}?", "graph", _incidents_of(problem)),
-        Step(f"Why were so many tickets created in the week of {week:%Y-%m-%d}?", "complex", _quotes_are_verbatim, 0.5),
+        Step(f"Why were so many tickets created in the week of {week:%Y-%m-%d}?", "complex", _figures_are_right, 0.5),
     )
 
 
@@ -103,7 +105,13 @@ def world_at(settings: Settings, moment: datetime) -> World:
 def _answer(client: httpx.Client, step: Step) -> dict[str, Any]:
     try:
         response = client.post(
-            "/v1/ask", json={"question": step.question, "budget_usd": step.budget_usd, "cache": step.cache}
+            "/v1/ask",
+            json={
+                "question": step.question,
+                "budget_usd": step.budget_usd,
+                "cache": step.cache,
+                "deadline_ms": _DEADLINE_MS,
+            },
         )
     except httpx.HTTPError as error:
         raise NotAnswered(
@@ -154,6 +162,27 @@ def _incidents_of(problem: int) -> Callable[[Json, Truth], str]:
     return compare
 
 
+def _figures_are_right(answer: Json, truth: Truth) -> str:
+    names = [column["name"] for column in answer["columns"]]
+    checked = 0
+    for row in (dict(zip(names, cells, strict=True)) for cells in answer["rows"]):
+        start, end = (int(datetime.fromisoformat(row[name]).timestamp()) for name in ("from", "to"))
+        match row["dimension"]:
+            case None:
+                expected = truth.created(start, end)
+            case "time":
+                day = int(datetime.fromisoformat(row["member"]).replace(tzinfo=UTC).timestamp())
+                expected = truth.created(day, day + DAY)
+            case dimension:
+                expected = truth.by(dimension, start, end).get(row["member"], 0)
+        _equal((row["dimension"], row["member"], row["value"]), (row["dimension"], row["member"], expected))
+        checked += 1
+    if not checked:
+        raise Unequal("answer without evidence: it gives no figure")
+    quotes = f", and {_quotes_are_verbatim(answer, truth)}" if answer["citations"] else ""
+    return f"{checked} figures{quotes}"
+
+
 def _quotes_are_verbatim(answer: Json, truth: Truth) -> str:
     citations = answer["citations"]
     if not citations:
@@ -166,7 +195,7 @@ def _quotes_are_verbatim(answer: Json, truth: Truth) -> str:
         if not _is_within(citation["quote"], comment.body):
             raise Unequal(f"answer unlike the help desk: the quote of comment {citation['comment_id']} is not in it")
     tickets = Counter(citation["ticket_id"] for citation in citations)
-    return f"{len(citations)} quotes from {len(tickets)} tickets, word for word"
+    return f"{_count(len(citations), 'quote')} from {_count(len(tickets), 'ticket')}, word for word"
 
 
 def _is_within(quote: str, body: str) -> bool:
@@ -177,6 +206,10 @@ def _breakdown(answer: Json) -> dict[str, int]:
     roles = [column["role"] for column in answer["columns"]]
     name, value = roles.index("dimension"), roles.index("metric")
     return {str(row[name]): int(row[value]) for row in answer["rows"] if row[value]}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _equal(found: object, expected: object) -> None:

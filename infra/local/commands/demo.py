@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _TICKETS = 2000
+_LINES = 7
 
 
 class DemoFailed(SwitchdeskError):
@@ -126,29 +127,27 @@ def _ask_all(settings: Settings, console: "Console") -> None:
 
 
 def _show(console: "Console", answer: dict[str, Any]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    model = answer["model"] or "no model"
-    cost = f"${answer['cost_usd']:.4f}"
-    console.print(
-        f"     [dim]{answer['tier']} · {model} · {cost} · {answer['latency_ms']:,} ms · {_evidence(answer)}[/dim]"
-    )
+    facts = [
+        answer["tier"],
+        answer["model"] or "no model",
+        f"${answer['cost_usd']:.4f}",
+        f"{answer['latency_ms']:,} ms",
+    ]
+    console.print(f"     [dim]{' · '.join([*facts, *_evidence(answer)])}[/dim]")
     # Ticket text may hold anything: no control character of it reaches the terminal, no bracket of it is markup.
     text = "".join(character for character in answer["text"] if character == "\n" or character.isprintable())
-    console.print(Padding(Text("\n".join(text.splitlines()[:8])), (0, 0, 0, 5)))
+    lines = Text(text).wrap(console, min(console.width, 100) - 5)
+    for line in lines[:_LINES]:
+        console.print(Text("     ") + line)
+    if len(lines) > _LINES:
+        console.print("     [dim]…[/dim]")
 
 
-def _evidence(answer: dict[str, Any]) -> str:
-    parts = []
-    if answer["rows"]:
-        parts.append(f"{len(answer['rows'])} rows")
-    if answer["citations"]:
-        parts.append(f"{len(answer['citations'])} quotes")
-    if answer["ticket_ids"]:
-        parts.append(f"{len(answer['ticket_ids'])} tickets")
-    datasets = sorted({f"{each['dataset']} v{each['version']}" for each in answer["data"]})
-    return " · ".join([*parts, *datasets[:2]])
+def _evidence(answer: dict[str, Any]) -> list[str]:
+    found = {"row": len(answer["rows"]), "quote": len(answer["citations"]), "ticket": len(answer["ticket_ids"])}
+    return [f"{count} {name}{'' if count == 1 else 's'}" for name, count in found.items() if count]
 
 
 def _show_addresses(directory: Directory, console: "Console") -> None:
