@@ -262,9 +262,10 @@ def _launch(part: Part, place: Place) -> None:
     request = {
         "argv": plan.argv,
         "env": plan.env | processes.marker(home.path, part.name) | {"SWITCHDESK_DIR": str(home.path)},
-        "cwd": str(plan.cwd or home.data(part.name)),
+        "cwd": str(home.data(part.name)),
         "user": plan.user,
         "log": str(log),
+        "logs_output": plan.logs_output,
         "record": str(home.record_file(part.name)),
         "identity": {"port": part.port(place), "started_at": time.time()},
     }

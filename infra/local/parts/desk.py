@@ -30,10 +30,9 @@ class DemoDesk(Part):
     def launch(self, place: Place) -> Launch:
         """The same command that anybody may run by hand."""
         size = ["--tickets", place.env["SWITCHDESK_DEMO_TICKETS"], "--live"]
-        return Launch(
-            [sys.executable, "-m", "infra.local.cli", "demo-desk", "--port", str(self.port(place)), *size],
-            place.product_env(),
-        )
+        command = ["-m", "infra.local.cli", "demo-desk", "--port", str(self.port(place)), *size]
+        # It prints how to reach it, secret included, for whoever starts it by hand: not for a log.
+        return Launch([sys.executable, *command], place.product_env(), logs_output=False)
 
     def answer(self, place: Place) -> str:
         """Ask for its counts, with the client's secret."""

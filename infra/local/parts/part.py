@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -28,8 +27,8 @@ class Launch:
     """Added to the environment of the command."""
     user: tuple[int, int] | None = None
     """User and group to run as, where not the caller's own."""
-    cwd: Path | None = None
-    """Working folder; None: the part's data folder."""
+    logs_output: bool = True
+    """Whether standard output is logged too, and not standard error alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -381,6 +381,15 @@ def test_another_password_than_the_data_knows_fails_at_once(small: Path) -> None
     assert "0" * 40 not in str(caught.value)
 
 
+def test_the_demo_desk_keeps_its_secret_out_of_log_and_status(small: Path) -> None:
+    stack.start(small, "demo-desk", tickets=1)
+    home = Directory(small)
+    secret = home.read_env()["SWITCHDESK_ZENDESK_CLIENT_SECRET"]
+    kill(home, "demo-desk")
+    assert secret not in home.log("demo-desk").read_text()
+    assert secret not in states(small, "demo-desk")["demo-desk"].detail
+
+
 def test_secrets_are_in_no_command_line_and_no_log(stack_directory: Path) -> None:
     home = Directory(stack_directory)
     secrets = set()
