@@ -10,14 +10,14 @@ def _set(text: str) -> frozenset[str]:
 
 
 FUNCTION = _set("""
-a an the this that these those it its they them their theirs there here we us our ours i me my mine you your yours he
+a an the this that these those it its they them their theirs there here we us our ours i me you your yours he
 she his her him is are was were be been being am do does did done doing have has had having can could will would shall
-may might must of in on at to for from by with within into onto over under up down out as and or but if then than so
+may might must of in on at to for from by with within into onto over under up down out as and but if then than so
 too also just only please kindly thanks thank hello hi hey dear ok okay what which who whom whose where when how many
 much get gets got give given show shows shown tell list display find see view want wanted need needs know let lets
 like
-let's could about around per each every any some all overall total altogether both such said per via through across
-during ever still already now again really actually basically currently exactly roughly approximately around quick
+let's could about around any some all overall total altogether both such said via through across
+during ever still already now really actually basically currently exactly roughly approximately around quick
 quickly question data number numbers count counts counted figure figures value values amount amounts quantity stats
 statistic statistics figure report reported us ones one kind sort way ways me look looking check make made happen
 happened happens happening occur occurred go going goes went come comes came coming take takes took taken put yet

@@ -76,6 +76,9 @@ _COMPLEX = re.compile(
     r"|\banaly[sz]e\b|\banalysis\b|\binvestigate\b|\bdiagnose\b|\bimpact of\b|\bwhat went wrong\b|\bdeep dive\b|\bcaused by\b|\bdue to what\b|\bwhat can we (?:do|improve)\b|\bhow can we (?:reduce|improve|lower|increase)\b"
     r"|\bwhat changed\b|\bresponsible for\b|\bwhat do (?:\S+ )?(?:customers|people|users) complain about (?:the )?most\b|\b(?:main|top|biggest|common|most common|most frequent|frequent) (?:\S+ )?(?:complaints?|pain points?|issues|problems|themes|reasons for (?:bad|contact))\b"
 )
+_SELF = re.compile(
+    r"\b(?:did|have|had|do|am|was) i\b|\bi (?:have |had |was )?(?:solved?|closed?|resolved?|replied|reply|answered|handled?|own|worked|assigned)\b|\b(?:my|mine)\b|\b(?:to|by|for|from|with) me\b|\bmyself\b"
+)
 _COUNT = re.compile(
     r"\bhow many\b|\bnumber of\b|\bcount\b(?! on)|\bhow much\b|\bpercent\b|\bshare of\b|\bproportion of\b|\bfraction of\b|%"
 )
@@ -110,11 +113,12 @@ _BEST = re.compile(
 )
 _PRONOUN = re.compile(r"^(?:and|what about|how about|and what about|same|same for|and for|but|ok and)\b")
 _LIST = re.compile(
-    r"\b(?:list|show|display|find|see|view|give me|get me|get|pull up|bring up|fetch|print)(?: (?:me|us|all|the|my|our|any|some|a list of|of|full|complete|every|those|these|currently|recent|latest|newest|last|first|top|oldest|\d+))* "
+    r"\b(?:list|show|display|find|see|view|give me|get me|get us|pull up|bring up|fetch|print)(?: (?:me|us|all|the|my|our|any|some|a list of|of|full|complete|every|those|these|currently|recent|latest|newest|last|first|top|oldest|\d+))* "
     r"|\bwhich (?:\S+ ){0,6}?(?:tickets?|cases|requests)\b|\bwhat (?:are|were) (?:the |our |all |my )*(?:\S+ ){0,3}?(?:tickets|cases)\b|\bwhat (?:\S+ ){0,4}?tickets (?:are|were|do|did|have|has)\b|\blist of\b|\bany (?:\S+ ){0,3}?tickets\b|\bdo we have (?:any )?(?:\S+ ){0,3}?tickets\b"
 )
 _TICKET_ID = re.compile(
-    r"(?:\b(?:tickets?|cases?|problems?|incidents?|requests?)(?: (?:number|no|id|nr))?(?: #)?|#) (?P<id>\d+)(?: (?:and|,) (?:# )?(?P<second>\d+))?"
+    r"(?:\b(?:tickets?|cases?|problems?|incidents?|requests?)(?: (?:number|no|id|nr))?(?: #)?|#) "
+    r"(?P<ids>\d+(?:(?: (?:and|,|or|&))+ (?:# )?\d+)*)\b(?! (?:days?|hours?|weeks?|months?|minutes?|tickets?)\b)"
 )
 
 
@@ -213,6 +217,11 @@ def is_vague(line: str) -> bool:
     return _VAGUE.search(line.strip(" ?!.")) is not None
 
 
+def is_about_oneself(line: str) -> bool:
+    """Whether the asker's own tickets are meant, whom nobody named."""
+    return _SELF.search(line) is not None
+
+
 def is_judgement(line: str) -> bool:
     """Whether "best" or the like is asked for without saying by what."""
     return _BEST.search(line) is not None
@@ -246,13 +255,13 @@ def relation(text: Text) -> tuple[str, list[range]] | None:
 
 
 def ticket_ids(text: Text) -> list[tuple[int, range]]:
-    """Ticket numbers named, with the words that name them; a number too large for an id is none."""
+    """Ticket numbers named, with the words that name them."""
     found: list[tuple[int, range]] = []
     for match in _TICKET_ID.finditer(text.line):
-        words = text.tokens_of(match)
-        for group in ("id", "second"):
-            if match[group] and len(match[group]) <= 18:
-                found.append((int(match[group]), words))
+        numbers = re.findall(r"\d+", match["ids"])[:100]
+        if match[0].split()[0].endswith("s") and len(numbers) == 1 and 1990 <= int(numbers[0]) <= 2100:
+            continue  # "tickets 2025" names a year
+        found += [(int(number), text.tokens_of(match)) for number in numbers]
     return found
 
 

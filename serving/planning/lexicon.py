@@ -95,7 +95,8 @@ PHRASINGS = {
         "tickets in the backlog", "tickets do we have open", "tickets are outstanding", "tickets are unsolved",
     ),
     "unassigned tickets": (
-        "tickets unassigned", "tickets are unassigned", "tickets that are unassigned", "tickets with no assignee",
+        "tickets unassigned", "tickets are unassigned", "tickets assigned to nobody", "tickets assigned to no one",
+        "tickets that are unassigned", "tickets with no assignee",
         "tickets have no assignee", "tickets without an assignee", "tickets without assignee", "tickets not assigned",
         "tickets are not assigned", "tickets with no owner", "tickets without an agent", "tickets have no owner",
         "tickets without owner", "tickets nobody owns", "tickets are without an assignee",

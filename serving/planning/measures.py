@@ -338,42 +338,41 @@ def _state(scene: Scene) -> str | None:
 
 
 def _aggregate(scene: Scene, found: Measure) -> None:
-    """Swap the metric for the aggregate that is asked for; raises AskBack where the catalogue has none such."""
-    asked: str | None = None
-    where: list[int] = []
+    """Swap the metric for the aggregates that are asked for; raises AskBack where the catalogue has none such."""
+    family = scene.lexicon.aggregates(found.metrics[0])
+    asked = _asked_aggregates(scene, found.metrics[0], has_family=bool(family))
+    if not asked:
+        return
+    if family:
+        for aggregate in asked:
+            if aggregate not in family:
+                known = [scene.semantics.metrics[metric].label for metric in family.values()]
+                wanted = _AGGREGATE_NAMES.get(aggregate, aggregate)
+                raise AskBack(f"there is no {wanted} of that measure; there is: {', '.join(known)}", tuple(known))
+        found.metrics[:1] = [family[aggregate] for aggregate in asked]
+        scene.used.update(at for where in asked.values() for at in where)
+        return
+    metric = scene.semantics.metrics[found.metrics[0]]
+    grain = next((span.unit for span in scene.times if span.means is Means.GRAIN and span.unit), None)
+    if list(asked) == ["avg"] and metric.is_additive and grain is not None:
+        found.mean_over = grain
+        scene.used.update(asked["avg"])
+    elif list(asked) == ["avg"] and (metric.unit == "share" or metric.name.startswith("avg")):
+        scene.used.update(asked["avg"])
+
+
+def _asked_aggregates(scene: Scene, metric: str, *, has_family: bool) -> dict[str, list[int]]:
+    """Aggregates said in the question with their words, in order; "average" in a metric's own name counts as said."""
+    asked: dict[str, list[int]] = {}
     for at in range(len(scene.tokens)):
         word = scene.word(at)
-        if word in ("90th", "95th", "75th", "99th", "50th") and scene.word(at + 1) == "percentile":
-            asked, where = "median" if word == "50th" else f"p{word[:2]}", [at, at + 1]
-        elif word == "percentile" and at not in where and scene.tokens[at - 1].value is not None and at:
-            asked, where = f"p{scene.word(at - 1)[:2]}", [at - 1, at]
-        elif word in _AGGREGATES and at not in where and (asked is None or asked == "avg"):
-            inside = any(m.first <= at <= m.last and m.of(Sense.METRIC) for m in scene.matches)
-            if word in ("longest", "shortest", "maximum", "minimum") and not scene.lexicon.aggregates(found.metrics[0]):
-                continue
-            asked, where = _AGGREGATES[word], [at]
-            if inside and asked != "avg":
-                where = []
-                asked = None
-    if asked is None:
-        return
-    name = found.metrics[0]
-    family = scene.lexicon.aggregates(name)
-    if family:
-        if asked not in family:
-            known = [scene.semantics.metrics[metric].label for metric in family.values()]
-            wanted = _AGGREGATE_NAMES.get(asked, asked)
-            raise AskBack(f"there is no {wanted} of that measure; there is: {', '.join(known)}", tuple(known))
-        found.metrics[0] = family[asked]
-        scene.used.update(where)
-        return
-    metric = scene.semantics.metrics[name]
-    grain = next((span.unit for span in scene.times if span.means is Means.GRAIN and span.unit), None)
-    if asked == "avg" and metric.is_additive and grain is not None:
-        found.mean_over = grain
-        scene.used.update(where)
-    elif asked == "avg" and (metric.unit == "share" or metric.name.startswith("avg")):
-        scene.used.update(where)
+        value = scene.tokens[at].value
+        if scene.word(at + 1) == "percentile" and value is not None and 0 < value < 100:
+            asked["median" if value == 50 else f"p{int(value)}"] = [at, at + 1]
+        elif word in _AGGREGATES and (has_family or word not in ("longest", "shortest", "maximum", "minimum")):
+            asked[_AGGREGATES[word]] = [at]
+    own = next((key for key, name in scene.lexicon.aggregates(metric).items() if name == metric), None)
+    return {} if list(asked) == [own] and own != "avg" else asked
 
 
 def _share(scene: Scene, found: Measure) -> None:

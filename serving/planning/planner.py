@@ -56,6 +56,11 @@ _COMPARING = {
     "previous", "period", "before", "better", "worse", "faster", "slower", "month", "week", "year", "quarter", "day",
     "previously", "earlier", "busier", "quieter", "improve", "improved", "between", "went", "gone",
 }  # fmt: skip
+_CHANGES = {
+    "increase", "increased", "decrease", "decreased", "grow", "grew", "grown", "rise", "rose", "risen", "drop",
+    "dropped",
+    "fall", "fell", "fallen", "improve", "improved", "worsen", "worsened", "change", "changed",
+}  # fmt: skip
 _RANKINGS: tuple[tuple[str, Literal["oldest_open", "most_replies"]], ...] = (
     ("oldest", "oldest_open"),
     ("longest", "oldest_open"),
@@ -140,7 +145,11 @@ def _route(scene: Scene) -> Reading:
         raise AskBack("the question names nothing that can be measured: say which number, list or topic")
     if intents.is_follow_up(line):
         raise AskBack("the question leans on one before it; ask it whole")
+    if intents.is_about_oneself(line):
+        raise AskBack("who asks is not known here: name the person")
     ids = intents.ticket_ids(scene.text)
+    if any(not 1 <= number < 2**63 for number, _ in ids):
+        raise AskBack("a ticket number is 1 or more and has at most 18 digits")
     taken = frozenset(at for _, words in ids for at in words)
     relation = intents.relation(scene.text)
     if relation is not None and not scene.metric_match(relation[1][0]):
@@ -177,6 +186,12 @@ def _is_known(scene: Scene, word: str) -> bool:
 
 def _filters(scene: Scene, found: Sequence[Condition]) -> tuple[Filter, ...]:
     filters = [condition.filter() for condition in found]
+    if any(
+        "deleted" in one.values and one.op in (Operator.EQ, Operator.IN) for one in filters if one.dimension == "status"
+    ):
+        raise AskBack("deleted tickets are counted nowhere and listed nowhere")
+    if scene.ranges() and any(one.dimension in ("status", "is_open") and one.op is Operator.EQ for one in filters):
+        scene.notes.append("the status is that of now")
     return tuple(dict.fromkeys(filters))
 
 
@@ -188,8 +203,6 @@ def _graph(scene: Scene, relation: tuple[str, list[range]], ids: list[int]) -> R
     ticket = ids[0] if ids else None
     if name == "related" and ticket is None:
         raise AskBack("related to which ticket? Name its number", ("Which tickets are related to ticket 12?",))
-    if ticket is not None and ticket < 1:
-        raise AskBack("a ticket number is 1 or more")
     scene.used.update(at for span in words for at in span)
     if name in ("merged", "follow_ups", "repeat_contacts") and intents.is_count(scene.text.line):
         scene.notes.append("the links are listed, up to the limit; their number is the number of rows")
@@ -220,8 +233,6 @@ def _graph(scene: Scene, relation: tuple[str, list[range]], ids: list[int]) -> R
 
 def _tickets(scene: Scene, ids: list[int], taken: frozenset[int]) -> Reading:
     numbers = tuple(dict.fromkeys(ids))
-    if any(number < 1 for number in numbers):
-        raise AskBack("a ticket number is 1 or more")
     scene.used.update(range(len(scene.tokens)))
     if len(numbers) == 1:
         plan = TemplatePlan(template="ticket", ticket_id=numbers[0])
@@ -592,6 +603,8 @@ def _measure(scene: Scene) -> Reading:
         scene.notes.append("tickets without an assignee are left out")
     filters = _filters(scene, made)
     metric = scene.semantics.metrics[found.metrics[0]]
+    if order is not None and scene.word(0) == "when":
+        raise AskBack("by which period: the busiest hour, day, week or month?")
     if order is not None and not groups and order.grain is None and not scene.has_time(Means.GRAIN):
         if order.word in ("most", "top", "best", "worst", "more") or order.limit is not None:
             raise AskBack("the most of what? Say by which: agent, group, organization, channel, product", EXAMPLES)
@@ -660,6 +673,9 @@ def _account(scene: Scene, metric: Metric) -> None:
             team and scene.word(at - 1) in ("our", "the", "did", "does", "do")
         ):
             scene.used.add(at)
+    for at in range(len(scene.tokens)):
+        if not metric.is_additive and scene.word(at) == "per" and scene.stem(at + 1) in ("ticket", "case"):
+            scene.use(at, at + 1)
     for match in scene.matches:
         people = any(meaning.name in ("assignee", "requester", "group") for meaning in match.all(Sense.DIMENSION))
         if people and match.first not in scene.used and conditions.is_subject(scene, match):
@@ -789,6 +805,9 @@ def _timed(scene: Scene, base: MetricPlan, found: measures.Measure, order: order
     dimension = found.time
     is_series = grain is not None or any(span.means is Means.GRAIN for span in scene.times)
     contrast = compared is not None or scene.has_time(Means.PREVIOUS) or scene.has_time(Means.YEAR_BEFORE)
+    if not contrast and not is_series and len(ranges) == 1 and _asks_for_change(scene):
+        scene.notes.append("compared with the period before")
+        contrast = True
     if len(ranges) > 1 and not contrast:
         if len(ranges) == 2 and (measures.in_contrast(scene) or _coordinated(scene, ranges)):
             compared, ranges, contrast = ranges[1], ranges[:1], True
@@ -819,6 +838,16 @@ def _timed(scene: Scene, base: MetricPlan, found: measures.Measure, order: order
     if found.mean_over is not None:
         scene.notes.append(f"the mean per {found.mean_over} is that over all rows shown, empty periods included")
     return _done(scene, plan, _said(scene, plan))
+
+
+def _asks_for_change(scene: Scene) -> bool:
+    """Whether a rise or fall is asked about: "did tickets increase last month"."""
+    return any(
+        scene.word(at) in _CHANGES
+        or (scene.word(at) in ("go", "went", "gone") and scene.word(at + 1) in ("up", "down"))
+        for at in range(len(scene.tokens))
+        if at not in scene.used
+    )
 
 
 def _coordinated(scene: Scene, ranges: Sequence[TimeSpan]) -> bool:

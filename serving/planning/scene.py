@@ -38,6 +38,7 @@ _BESIDE_CHANNEL = {
     "by", "via", "through", "over", "from", "on", "in", "vs", "and", "or", "compare", "not", "except", "per", "non",
     "using", "the", "than", "excluding", "without", "of",
 }  # fmt: skip
+_BESIDE_NAME = {"vs", "compare", "not", "except", "excluding", "or"}
 _BESIDE_TYPE = {
     "many",
     "of",
@@ -255,11 +256,9 @@ class Scene:
             case "satisfaction":
                 return after in ("rating", "score", "feedback", "review", "satisfaction")
             case _:
-                return (
-                    before in ROLES
-                    or before in ("vs", "compare", "not", "except", "excluding", "or")
-                    or after in _NOUNS
-                )
+                if token.text in TELLING and before not in ("in", "from"):
+                    return False
+                return before in ROLES or before in _BESIDE_NAME or after in _NOUNS
 
     def _qualifies(self, at: int) -> bool:
         """Whether "tickets" follows, over further adjectives: "open urgent tickets"."""

@@ -99,7 +99,24 @@ _ROLLING = {"last", "previous", "prior", "past", "preceding", "latest", "trailin
 _THIS = {"this", "current"}
 _NEXT = {"next", "coming", "upcoming", "following"}
 _LEADING = {"in", "on", "during", "for", "over", "within", "throughout", "of", "at", "across", "through", "from", "the"}
-_DEVELOPING = {"develop", "developed", "developing", "evolve", "evolved", "evolving", "progress", "progressed"}
+_DEVELOPING = {
+    "develop",
+    "developed",
+    "developing",
+    "evolve",
+    "evolved",
+    "evolving",
+    "progress",
+    "progressed",
+    "growing",
+    "shrinking",
+    "rising",
+    "falling",
+    "increasing",
+    "decreasing",
+    "improving",
+    "worsening",
+}
 _VERSUS = {"vs", "against"}
 _YEARS = range(1990, 2101)
 _LARGEST = {
