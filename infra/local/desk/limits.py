@@ -35,7 +35,7 @@ class Bucket:
 
     def resets(self, now: float) -> int:
         """Whole seconds until the window ends, at least one."""
-        return max(1, ceil(self.began + self.window - now))
+        return max(1, ceil(self.window - (now - self.began)))
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """What the exports promise: nothing lost, pages that repeat their last second, the newest minute withheld."""
 
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -197,12 +198,10 @@ def test_exports_hold_exactly_the_rows_of_the_world_after_days_of_change(
 
 
 def test_an_empty_desk_has_ends_but_no_cursor() -> None:
-    with demo_desk(tickets=0) as empty:
-        reading = Reader(empty)
+    with demo_desk(tickets=0) as empty, closing(Reader(empty)) as reading:
         tickets = reading.get("incremental/tickets/cursor.json", start_time=1).json()
         assert (tickets["tickets"], tickets["end_of_stream"], tickets["after_cursor"]) == ([], True, None)
         events = reading.get("incremental/ticket_events.json", start_time=1).json()
         assert (events["count"], events["end_of_stream"], events["end_time"]) == (0, True, 1)
         assert events["next_page"].endswith("start_time=1")
         assert reading.rows("incremental/users/cursor.json", "users", start_time=1)
-        reading.close()

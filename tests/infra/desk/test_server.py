@@ -1,5 +1,6 @@
 import gzip
 import json
+from contextlib import closing
 
 import httpx
 import pytest
@@ -145,8 +146,7 @@ def test_links_name_the_host_that_was_called(desk: RunningDesk, reader: Reader) 
 
 
 def test_the_export_limit_is_one_bucket_and_users_have_their_own() -> None:
-    with demo_desk(tickets=20, limit=(3, 600.0)) as desk:
-        reader = Reader(desk)
+    with demo_desk(tickets=20, limit=(3, 600.0)) as desk, closing(Reader(desk)) as reader:
         first = reader.get("incremental/tickets/cursor.json", start_time=1)
         assert first.headers["zendesk-ratelimit-incremental-exports"] == "total=3; remaining=2; resets=600"
         assert first.headers["x-rate-limit"] == "210"
@@ -165,7 +165,6 @@ def test_the_export_limit_is_one_bucket_and_users_have_their_own() -> None:
         assert reader.get("groups.json").status_code == 200
         stats = reader.http.get("/_desk/stats", headers=reader.door).json()
         assert (stats["limited"], stats["while_blocked"]) == (4, 3)
-        reader.close()
 
 
 def test_a_window_ends_after_its_length() -> None:
