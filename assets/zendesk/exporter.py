@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from assets.stores import kafka
@@ -363,7 +364,8 @@ class Exporter:
         self._flow.wait_for_room()
         stream, name, asked_at = self._stream, self._stream.name, answer.asked_at
         if answer.has_nul:
-            rows = without_nul(rows)
+            # Walking a row in Python costs fifty times its encoding, and few rows need it.
+            rows = [without_nul(row) if b"\\u0000" in orjson.dumps(row) else row for row in rows]
         corrections: list[Correction] = []
         put = self._outbox.put
         read_version = micros(asked_at)
