@@ -81,8 +81,7 @@ class Kafka(Part):
             say("formatting the log")
             shutil.rmtree(home / "log.new", ignore_errors=True)
             (home / "format.properties").write_text(f"{properties}log.dirs={home / 'log.new'}\n")
-            identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            self._format(place, identity)
+            self._format(place, _cluster_id())
             (home / "log.new").rename(home / "log")
             (home / "format.properties").unlink()
         (home / "server.properties").write_text(f"{properties}log.dirs={home / 'log'}\n")
@@ -135,3 +134,9 @@ def _version() -> str:
     from infra.local import jars
 
     return next(jar.coordinate for jar in jars.listed("kafka") if ":kafka_2.13:" in jar.coordinate).rpartition(":")[2]
+
+
+def _cluster_id() -> str:
+    """A random id as Kafka writes its own; never with a leading `-`, which StorageTool takes for an option."""
+    drawn = uuid.uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([drawn[0] & 0x7F]) + drawn[1:]).decode().rstrip("=")
