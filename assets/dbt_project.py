@@ -64,7 +64,7 @@ class NodeResult:
 
     unique_id: str
     status: str
-    """`success` or `pass`; otherwise `error`, `fail`, `warn` or `skipped`."""
+    """`success` or `pass`; otherwise `error`, `fail`, `warn`, or `skipped` where it hangs on one that is broken."""
     message: str
     failures: int
     """Rows that a test found wrong."""
@@ -75,8 +75,8 @@ class NodeResult:
 
     @property
     def is_broken(self) -> bool:
-        """The model was not built, or the test does not hold; what was skipped hangs on something broken."""
-        return self.status not in {"success", "pass", "warn"}
+        """The model could not be built, or the test does not hold."""
+        return self.status not in {"success", "pass", "warn", "skipped"}
 
     @property
     def name(self) -> str:
@@ -90,6 +90,15 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
     Raises DbtError where dbt could not start building at all. The connection travels in the environment of the
     process alone, so no argument, log or file holds the password.
     """
+    return _run(settings, ["build", "--exclude-resource-type", "unit_test"], {_AS_OF: as_of.isoformat()}, schema)
+
+
+def unit_test(settings: Settings, *, schema: str = BUILD_SCHEMA) -> list[NodeResult]:
+    """Run dbt's unit tests, which need the models of a build to be there; return how each went."""
+    return _run(settings, ["test", "--select", "test_type:unit"], {}, schema)
+
+
+def _run(settings: Settings, arguments: list[str], environment: dict[str, str], schema: str) -> list[NodeResult]:
     project = dbt_project()
     with tempfile.TemporaryDirectory(prefix="switchdesk-dbt-") as folder:
         target = Path(folder)
@@ -99,27 +108,26 @@ def build(settings: Settings, *, as_of: datetime, schema: str = BUILD_SCHEMA) ->
             if parsed.is_file():
                 shutil.copy(parsed, target)
                 break
-        result = _dbt(
-            ["build", "--exclude-resource-type", "unit_test"],
-            target,
-            {**_connection(settings, schema), _AS_OF: as_of.isoformat()},
-        )
+        result = _dbt(arguments, target, {**_connection(settings, schema), **environment})
         results = target / "run_results.json"
         if not results.is_file():
-            raise DbtError(f"dbt did not build: {_tail(result)}")
-        if settings.dir.is_dir():
+            raise DbtError(f"dbt did not run: {_tail(result)}")
+        if settings.dir.is_dir() and (target / _PARSED).is_file():
             _keep(target / _PARSED, kept)
-        return [
-            NodeResult(
-                unique_id=entry["unique_id"],
-                status=entry["status"],
-                message=entry.get("message") or "",
-                failures=entry.get("failures") or 0,
-                seconds=entry["execution_time"],
-                rows=_rows(entry["adapter_response"]),
-            )
-            for entry in orjson.loads(results.read_bytes())["results"]
-        ]
+        return [_node(entry) for entry in orjson.loads(results.read_bytes())["results"]]
+
+
+def _node(entry: dict[str, Any]) -> NodeResult:
+    response = entry["adapter_response"]
+    return NodeResult(
+        unique_id=entry["unique_id"],
+        status=entry["status"],
+        message=entry.get("message") or "",
+        failures=entry.get("failures") or 0,
+        seconds=entry["execution_time"],
+        # PostgreSQL answers `SELECT n` where a table was made of a query.
+        rows=response.get("rows_affected") if response.get("code") == "SELECT" else None,
+    )
 
 
 def _keep(parsed: Path, kept: Path) -> None:
@@ -128,11 +136,6 @@ def _keep(parsed: Path, kept: Path) -> None:
     temporary = kept.with_suffix(f".{os.getpid()}")
     shutil.copy(parsed, temporary)
     temporary.replace(kept)
-
-
-def _rows(response: dict[str, Any]) -> int | None:
-    # PostgreSQL answers `SELECT n` where a table was made of a query.
-    return response.get("rows_affected") if response.get("code") == "SELECT" else None
 
 
 def _connection(settings: Settings, schema: str) -> dict[str, str]:

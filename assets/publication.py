@@ -202,6 +202,11 @@ def _record(
     dataset = f"{LIVE_SCHEMA}.{mart.name}"
     live = sql.Identifier(LIVE_SCHEMA, mart.name)
     rows, rows_built = _count(connection, LIVE_SCHEMA, mart.name), _count(connection, build_schema, mart.name)
+    if rows != rows_built:
+        raise PublicationError(
+            f"mart not unique: {mart.name} was built with {rows_built} rows of {rows} different {', '.join(mart.key)}; "
+            "fix the model or its key"
+        )
     changed = bool(written or deleted) or not _is_known(connection, dataset)
     facts: dict[str, Any] = {"rows_written": written, "rows_deleted": deleted}
     partitions: dict[str, tuple[str, int]] = {}
