@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.local.errors import StackError
+
 _PROC = Path("/proc")
 _MARKER = "SWITCHDESK_PART"
+_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,9 @@ def end(processes: Iterable[Process], *, patience: float) -> None:
         time.sleep(0.05)
         remaining = [process for process in remaining if process.is_alive()]
     remaining = _signal(remaining, signal.SIGKILL)
-    while remaining:
+    deadline = time.monotonic() + _KILL_SECONDS
+    # The kernel may hold one a while longer, over a disk that does not answer; no waiting helps against that.
+    while remaining and time.monotonic() < deadline:
         time.sleep(0.02)
         remaining = [process for process in remaining if process.is_alive()]
 
@@ -135,6 +140,10 @@ def _signal(processes: Iterable[Process], number: signal.Signals) -> list[Proces
                 reached.append(process)
         except ProcessLookupError:
             continue
+        except PermissionError:
+            raise StackError(
+                f"process {process.pid} not ended: it belongs to another user; run the command as that user"
+            ) from None
         finally:
             os.close(handle)
     return reached

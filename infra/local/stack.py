@@ -71,8 +71,8 @@ def start(
         _check_space(home)
         env = home.read_env()
         has_own_desk = _has_own_desk(home, env)
-        if not has_own_desk and (only is None or only == "stores"):
-            parts = tuple(part for part in parts if part.name != DemoDesk.name)
+        if not has_own_desk:
+            parts = _without_desk(parts, only)
         _check_data(home, parts)
         running = {part.name for part in parts if (record := home.record(part.name)) and record.process.is_alive()}
         _end_strays(home)
@@ -132,6 +132,15 @@ def status(directory: Path, only: str | None = None) -> list[PartStatus]:
 
 def _has_own_desk(home: Directory, env: dict[str, str]) -> bool:
     return (load_settings(dir=home.path).zendesk_url or "") == env.get(_DESK_URL, "")
+
+
+def _without_desk(parts: tuple[Part, ...], only: str | None) -> tuple[Part, ...]:
+    others = tuple(part for part in parts if part.name != DemoDesk.name)
+    if only is not None and len(others) < len(parts):
+        raise StackError(
+            "demo-desk not started: SWITCHDESK_ZENDESK_URL names another help desk; unset it, or leave demo-desk out"
+        )
+    return others
 
 
 def _resize_desk(env: dict[str, str], tickets: int, *, is_running: bool) -> None:

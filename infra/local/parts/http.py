@@ -1,5 +1,6 @@
 """One small request to a server of this machine."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -20,5 +21,5 @@ def get_json(url: str, *, token: str | None = None) -> Any:
         raise NotAnswering(f"answered {error.code}") from None
     except urllib.error.URLError as error:
         raise NotAnswering(str(error.reason)) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotAnswering(str(error) or type(error).__name__) from None

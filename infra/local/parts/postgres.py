@@ -182,7 +182,13 @@ def _ordinary_user() -> tuple[int, int] | None:
     """Whom PostgreSQL runs as where we are root, which it refuses."""
     if os.geteuid() != 0:
         return None
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise StartFailed(
+            "postgres not started: it refuses to run as root, and this machine has no user `nobody` for it; "
+            "run switchdesk as an ordinary user"
+        ) from None
     return nobody.pw_uid, nobody.pw_gid
 
 

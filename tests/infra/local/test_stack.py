@@ -405,3 +405,15 @@ def test_secrets_are_in_no_command_line_and_no_log(stack_directory: Path) -> Non
     for log in (home.path / "logs").iterdir():
         text = log.read_text(errors="replace")
         assert not [secret for secret in secrets if secret in text]
+
+
+def test_the_demo_desk_is_refused_where_a_real_one_is_named(small: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.local.cli", "--dir", str(small), "up", "--only", "demo-desk"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SWITCHDESK_ZENDESK_URL": "https://acme.zendesk.com"},
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "SWITCHDESK_ZENDESK_URL names another help desk" in done.stderr
