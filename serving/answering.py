@@ -275,7 +275,7 @@ class Answering:
             digest=view.semantics.digest if view.semantics is not None else "",
             policy_version=self.policy.version,
             rows=question.asker.rows,
-            variant=[words, question.explain],
+            variant=[view.database, words, question.explain],
         )
 
 

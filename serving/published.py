@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
 from assets.catalog import Snapshot, current
@@ -19,6 +21,8 @@ class View:
     snapshot: Snapshot
     semantics: Semantics | None
     """None: no marts were ever published."""
+    database: str
+    """Identity of the database, wherever it is reached: keeps apart what shares a cache."""
 
 
 class Published:
@@ -40,5 +44,14 @@ class Published:
                 _, semantics = load(connection)
             except NothingPublished:
                 semantics = None
-            self._kept = View(current(connection), semantics)
+            self._kept = View(current(connection), semantics, kept.database if kept else _identity(connection))
             return self._kept
+
+
+def _identity(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute(
+        "select (select system_identifier from pg_control_system()), oid from pg_database"
+        " where datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    return f"{row[0]}/{row[1]}"

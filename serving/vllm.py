@@ -179,6 +179,8 @@ class Upstream:
                     yield response
             except TimeoutError:
                 raise UpstreamTimeout(f"model server silent: no answer within {timeout:.1f} s") from None
+            except aiohttp.ClientPayloadError:
+                raise UpstreamUnreachable("model server broke off: its answer ended half-way") from None
             except aiohttp.ClientError as error:
                 raise UpstreamUnreachable(f"model server unreachable: {type(error).__name__}") from None
 

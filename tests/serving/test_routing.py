@@ -128,7 +128,7 @@ async def test_at_most_the_allowed_attempts_are_made(models: ModelServer, tmp_pa
     selector = ModelSelector(Settings(dir=tmp_path, models_url=models.url, max_fallback_attempts=1))
     for model in (PHI, MISTRAL, LLAMA):
         models.script(model, Fails(500))
-    with pytest.raises(ModelsUnavailable, match="phi-3.5-mini: failed"):
+    with pytest.raises(ModelsUnavailable, match=r"phi-3\.5-mini: failed"):
         await selector.execute_with_fallback(prompt="How many?", task="simple")
     assert models.calls() == 2
 
@@ -234,7 +234,7 @@ async def _streamed(selector: ModelSelector, budget: Budget | None = None):
 
 
 def test_an_unknown_model_is_named_with_those_there_are(selector: ModelSelector) -> None:
-    with pytest.raises(NotFound, match="known are phi-3.5-mini"):
+    with pytest.raises(NotFound, match=r"known are phi-3\.5-mini"):
         selector.registry.get("gpt-9")
 
 
