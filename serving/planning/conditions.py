@@ -42,10 +42,11 @@ _FILLERS = {
     "these",
     "those",
 }
-_NEGATIONS = {"not", "except", "excluding", "exclude", "without", "non", "no", "never"}
+_NEGATIONS = {"not", "neither", "nor", "besides", "except", "excluding", "exclude", "without", "non", "no", "never"}
 _COPULAS = {"is", "are", "was", "were", "be", "been", "being", "=", ":", "the", "a", "an", "via", "by", "from", "in",
 "for", "with",
-            "of", "on", "any", "to", "that", "yet", "ever", "have", "has", "named", "called", "equals", "at",
+            "of", "on", "any", "to", "that", "those", "all", "ones", "tickets", "yet", "ever", "have", "has", "named",
+            "called", "equals", "at",
             "as"}  # fmt: skip
 _JOINERS = {"and", "or", ",", "vs", "/", "&", "against", "with", "to", "than"}
 _COMPARATORS = (
@@ -126,7 +127,7 @@ def _numeric(scene: Scene, noun: str) -> str | None:
         if (
             dimension.type == "number"
             and not dimension.is_id
-            and any(key[-1:] == (noun,) for key in scene.names_of(name))
+            and any(key[-1:] == (noun,) and "per" not in key for key in scene.names_of(name))
         ):
             return name
     return None
@@ -390,7 +391,7 @@ def _negation(scene: Scene, first: int) -> int | None:
             match.first <= at <= match.last and (match.of(Sense.DIMENSION) or match.first in scene.used)
             and match.of(Sense.VALUE) is None for match in scene.matches
         )  # fmt: skip
-        if word not in _COPULAS and not (known and word not in ("ticket", "tickets")):
+        if word not in _COPULAS and not known:
             return None
         at -= 1
         steps += 1

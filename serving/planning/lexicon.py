@@ -118,6 +118,7 @@ PHRASINGS = {
     "percent of tickets solved in one touch"),
     "tickets solved": ("tickets fixed", "tickets completed", "tickets finished", "tickets handled",
     "tickets were closed"),
+    "replying agents": ("agents replied", "agents answered", "agents were active"),
     "net tickets": ("net growth", "backlog growth", "created vs solved difference"),
 }  # fmt: skip
 """Turns of phrase (right) for a name of the catalogue (left); they count where the catalogue has that name."""
@@ -126,7 +127,7 @@ _VERB_FORMS = {
     "created": ("create", "creating"), "solved": ("solve", "solving"), "resolved": ("resolve", "resolving"),
     "closed": ("close", "closing"), "received": ("receive", "receiving"), "raised": ("raise", "raising"),
     "submitted": ("submit", "submitting"), "filed": ("file", "filing"), "fixed": ("fix", "fixing"),
-    "finished": ("finish", "finishing"), "completed": ("complete", "completing"), "rated": ("rate", "rating"),
+    "finished": ("finish", "finishing"), "completed": ("complete", "completing")
 }  # fmt: skip
 """Other forms of the verbs by which the catalogue names its times."""
 _GRAMMAR = frozenset(

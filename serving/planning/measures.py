@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from serving.planning.conditions import SOLVED, Condition, flag, group_cue, is_negated
 from serving.planning.lexicon import Match, Sense
+from serving.planning.normalise import Kind
 from serving.planning.plan import Grain, Operator
 from serving.planning.scene import VERSUS, AskBack, Scene
 from serving.planning.times import Means, TimeSpan
@@ -50,6 +51,8 @@ class Measure:
     filters: list[Condition] = field(default_factory=list)
     spread: str | None = None
     """Dimension over whose values a share is shown."""
+    is_series: bool = False
+    """A stock over several periods: one row each, as one number would be that of the last."""
     mean_over: Grain | None = None
     """The mean over periods of this length is asked for."""
 
@@ -166,6 +169,7 @@ def _strong(scene: Scene, strong: list[Match], verbs: list[Match]) -> Measure | 
         if _name(match) not in names:
             names.append(_name(match))
     filters: list[Condition] = []
+    time: str | None = None
     if others:
         scopes = [match for match in strong if match not in others]
         side_by_side = [match for match in scopes if _joined(scene, match, others)]
@@ -174,13 +178,20 @@ def _strong(scene: Scene, strong: list[Match], verbs: list[Match]) -> Measure | 
             names.append(_name(match))
         for match in scopes:
             filters += scope(scene, _name(match)) or []
+            dated = scene.semantics.metrics[_name(match)].time
+            own = scene.semantics.metrics[names[0]]
+            if _name(match) in (scene.lexicon.metric(_SOLVED), scene.lexicon.metric(_CREATED)) and scene.ranges():
+                time = dated if dated != own.time and dated in own.times else time
     elif len(names) > 1 and not _all_joined(scene, base):
         names, filters = _combined(scene, base, names)
     if len(names) == 1 and not filters:
         dated = _both_verbs(scene, base[0], verbs)
         if dated is not None:
             return dated
-    found = Measure(names, filters=filters)
+    found = Measure(names, time=time, filters=filters)
+    if time is not None:
+        label = scene.semantics.dimensions[time].label.lower()
+        scene.notes.append(f"{scene.semantics.metrics[names[0]].label} is dated by when a ticket was {label}")
     _apply_verbs(scene, found, verbs)
     return found
 
@@ -330,6 +341,14 @@ def _state(scene: Scene) -> str | None:
         name = scene.lexicon.metric(f"{said} tickets") or scene.lexicon.metric(f"tickets {said}")
         if name is not None:
             found[name] = match
+    for at, token in enumerate(scene.tokens):
+        if at in scene.used or any(match.first <= at <= match.last for match in scene.matches) or scene.in_time(at):
+            continue
+        # "open" alone may be the verb: "how many tickets did Acme open".
+        adjective = token.kind is Kind.WORD and token.text != "open"
+        name = scene.lexicon.metric(f"{token.text} tickets") if adjective else None
+        if name is not None and name != scene.lexicon.metric(_CREATED) and scope(scene, name) is not None:
+            found[name] = Match(at, at, ())
     if len(found) != 1:
         return None
     name, match = next(iter(found.items()))
@@ -425,6 +444,7 @@ def _stock(scene: Scene, found: Measure, strong: list[Match], verbs: list[Match]
     if name == backlog or span.means is Means.AS_OF or one_day:
         found.metrics[0] = backlog
         _note_backlog(scene)
+        found.is_series = span.means is Means.RANGE and span.count > 1
         return
     raise AskBack(
         "open at the end of that time, or created in it and still open?",

@@ -46,6 +46,7 @@ LEFT_OVER = 0.7
 _SERIES = {Grain.HOUR: 24, Grain.DAY: 30, Grain.WEEK: 12}
 _GRAINS = tuple(Grain)
 _JUDGEMENTS = ("best", "worst", "good", "bad", "better", "great", "strongest", "weakest", "star")
+_SLOW = {"slow", "slower", "fast", "faster", "late", "delay", "delays", "delayed", "waiting", "wait"}
 _SLICES = ("product", "reason", "group", "channel")
 """Dimensions along which a change is looked at."""
 _COMPARING = {
@@ -392,11 +393,13 @@ def _subject(scene: Scene) -> tuple[str, tuple[Filter, ...]]:
         found = measures.measure(scene)
     except AskBack:
         found = None
-    name = found.metrics[0] if found is not None else scene.lexicon.metric("tickets created")
+    slow = any(scene.word(at) in _SLOW for at in range(len(scene.tokens)))
+    default = "average first reply time" if slow else "tickets created"
+    name = found.metrics[0] if found is not None else scene.lexicon.metric(default)
     if name is None:
         raise AskBack("no metric is named whose change could be explained")
     if found is None:
-        scene.notes.append("no metric named: tickets created")
+        scene.notes.append(f"no metric named: {default}")
     if scene.semantics.metrics[name].is_now:
         name = scene.lexicon.metric("backlog") or name
     metric = scene.semantics.metrics[name]
@@ -803,7 +806,7 @@ def _timed(scene: Scene, base: MetricPlan, found: measures.Measure, order: order
     grain = order.grain if order is not None and order.grain is not None else _grain(scene)
     _check_grain(scene, base, grain)
     dimension = found.time
-    is_series = grain is not None or any(span.means is Means.GRAIN for span in scene.times)
+    is_series = grain is not None or found.is_series or any(span.means is Means.GRAIN for span in scene.times)
     contrast = compared is not None or scene.has_time(Means.PREVIOUS) or scene.has_time(Means.YEAR_BEFORE)
     if not contrast and not is_series and len(ranges) == 1 and _asks_for_change(scene):
         scene.notes.append("compared with the period before")

@@ -38,6 +38,7 @@ _BESIDE_CHANNEL = {
     "by", "via", "through", "over", "from", "on", "in", "vs", "and", "or", "compare", "not", "except", "per", "non",
     "using", "the", "than", "excluding", "without", "of",
 }  # fmt: skip
+_JOINING = {"or", "and", "vs", "not", "non", "nor", "neither"}
 _BESIDE_NAME = {"vs", "compare", "not", "except", "excluding", "or"}
 _BESIDE_TYPE = {
     "many",
@@ -246,12 +247,14 @@ class Scene:
                     return True
                 return after == "priority" or self._qualifies(match.last + 1) or (after in ("and", "or", "vs",
                 ",") and before in ("", "compare")) or (
-                    before in ("or", "and", "vs", "not", "non") and self._is_value_of("priority", match.first - 2)
+                    before in _JOINING and self._is_value_of("priority", match.first - 2)
                 )  # fmt: skip
             case "type":
                 plural = token.text != token.stem
                 return after in _NOUNS or (plural and (before in _BESIDE_TYPE or before == ""))
             case "channel":
+                if before in ("many", "of", "number") and token.text != token.stem:
+                    return True
                 return before in _BESIDE_CHANNEL or after in _NOUNS | {"channel", "vs", "and", "or"} or before == ""
             case "satisfaction":
                 return after in ("rating", "score", "feedback", "review", "satisfaction")

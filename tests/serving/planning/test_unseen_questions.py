@@ -94,6 +94,16 @@ PLANS: list[tuple[str, Plan]] = [
     ("is ticket 19 linked to other tickets", links("related", 19)),
     ("which incidents belong to problem 300", links("incidents", 300)),
     ("how was ticket 61 escalated", links("escalations", 61)),
+    # a second round of sixty, of which these were read otherwise at first
+    ("show the backlog for the last 14 days", number("backlog", time="2026-11-11/2026-11-25", grain="day")),
+    ("CSAT for tickets solved by Ada in October", number("csat", time=LAST_MONTH, dated="solved_at", assignee="Ada Lovelace", status=SOLVED)),
+    ("tickets excluding those from Acme last month", number("tickets_created", time=LAST_MONTH, organization=("!=", "Acme"))),
+    ("how many unanswered urgent tickets do we have", number("unreplied_tickets", priority="urgent")),
+    ("how many emails did we receive last week", number("tickets_created", time=LAST_WEEK, channel="email")),
+    ("how many agents replied yesterday", number("replying_agents", time=YESTERDAY)),
+    ("tickets that are neither urgent nor high", number("tickets_created", priority=("not_in", "urgent", "high"))),
+    ("anything about firmware 4.2 in the last 10 days?", comments("firmware 4.2", time="2026-11-15/2026-11-25")),
+    ("which customers keep coming back", links("repeat_contacts")),
     ("whihc agnet solved the most tickest last week", number("tickets_solved", time=LAST_WEEK, by=("assignee",), limit=5, assignee=ASSIGNED)),
     ("number of tickets recieved yesteday", number("tickets_created", time=YESTERDAY)),
 ]  # fmt: skip
