@@ -174,7 +174,9 @@ def _figures_are_right(answer: Json, truth: Truth) -> str:
                 day = int(datetime.fromisoformat(row["member"]).replace(tzinfo=UTC).timestamp())
                 expected = truth.created(day, day + DAY)
             case dimension:
-                expected = truth.by(dimension, start, end).get(row["member"], 0)
+                known = truth.by(dimension, start, end)
+                # A member that the world does not know is the marts' name for tickets without one.
+                expected = known.get(row["member"], truth.created(start, end) - sum(known.values()))
         _equal((row["dimension"], row["member"], row["value"]), (row["dimension"], row["member"], expected))
         checked += 1
     if not checked:

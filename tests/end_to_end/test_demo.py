@@ -168,7 +168,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.must("up", "--tickets", "300")
         dagster = Dagster(running.env["SWITCHDESK_DAGSTER_URL"])
         dagster.wait(dagster.launch("initial_load"))
-        yield running
+        with pytest.MonkeyPatch.context() as patch:
+            # A run in this process reads the environment, and sets there what Dagster reads.
+            patch.setenv("SWITCHDESK_DIR", str(directory))
+            for name in ("DAGSTER_HOME", "SWITCHDESK_DAGSTER_STORAGE_URL"):
+                patch.setenv(name, running.env[name])
+            yield running
     finally:
         watch.communicate(timeout=120)
 
