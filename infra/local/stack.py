@@ -321,7 +321,6 @@ def _stop_part(home: Directory, part: Part, report: Report) -> bool:
     record = home.record(part.name)
     if record is None or not record.process.is_alive():
         return False
-    report(part.name, State.STARTING, "stopping")
     # The server first: it ends its own children in good order.
     children = processes.family([record.process])
     processes.end([record.process], patience=part.patience)

@@ -34,7 +34,11 @@ def fetch_jars(server: str, place: Place, say: Callable[[str], None]) -> None:
 
 def cache(place: Place) -> Path:
     """Where the jars are kept for every stack of this user."""
-    return place.settings.jar_cache or place.settings.cache_home.expanduser() / "switchdesk" / "jars"
+    if place.settings.jar_cache:
+        return place.settings.jar_cache.expanduser().absolute()
+    home = place.settings.cache_home.expanduser()
+    # The rule for XDG_CACHE_HOME: what is empty or relative counts as unset.
+    return (home if home.is_absolute() else Path.home() / ".cache") / "switchdesk" / "jars"
 
 
 def class_path(server: str, place: Place) -> str:
