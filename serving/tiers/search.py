@@ -47,13 +47,14 @@ _SAME_QUOTE = 85.0
 """Similarity (0-100) from which two quotes say the same."""
 _SENTENCES_PER_HIT = 24
 _LONGEST_QUOTE = 400
-_SHORT_SENTENCE = 40
+_SHORT_SENTENCE = 25
 _READ_OF_COMMENT = 1 << 18
 """Characters of a comment that were embedded at most (`assets.text`)."""
 _READ_OF_QUERY = 2_000
 """Characters of a query that are looked at; the model reads 256 tokens."""
 
-_BREAK = re.compile(r"(?<=[.!?])[\"')\\]]*\s+|(?<=[。！？؟])\s*|\s*\n\s*")
+_BREAK = re.compile(r"""(?<=[.!?])["')\]]*\s+|(?<=[。！？؟])|\n""")
+"""No alternative starts with a run of any length, so a comment of blanks costs one pass."""
 _WORD = re.compile(r"[^\W_]{2,}")
 _NOTICE = re.compile(
     r"This is a follow-up to your previous request #\d|Request #\d+ .{0,300}? was closed and merged into this request"
@@ -432,7 +433,7 @@ def _quote(body: str, spans: Sequence[tuple[int, int]], scores: Sequence[float])
     if end - start > _LONGEST_QUOTE:
         cut = body.rfind(" ", start, start + _LONGEST_QUOTE)
         end = cut if cut > start else start + _LONGEST_QUOTE
-    return body[start:end]
+    return body[start:end].strip()
 
 
 def _warnings(plan: SearchPlan, dataset: DatasetVersion) -> tuple[str, ...]:
