@@ -179,7 +179,9 @@ class _MetricQuery:
         keys = [f"d{i}" for i in range(len(self._dimensions))]
         cell = [*keys, *(["t"] if self._time.grain else [])]
         tables = [part.sql for part in parts]
-        rows = [_row(part.name, cell, part.metrics, self._metrics) for part in parts]
+        # A group that nothing was counted for is no answer: the tickets it has were left out by the metric itself.
+        kept = {part.name: f" where {self._is_counted(part.metrics)}" if keys else "" for part in parts}
+        rows = [_row(part.name, cell, part.metrics, self._metrics) + kept[part.name] for part in parts]
         if self._time.grain:
             names = [part.name for part in parts]
             tables.append(
@@ -187,7 +189,7 @@ class _MetricQuery:
             )
             source = "periods"
             if keys:
-                seen = " union ".join(f"select {', '.join(keys)} from {name}" for name in names)
+                seen = " union ".join(f"select {', '.join(keys)} from {name}{kept[name]}" for name in names)
                 tables.append(f"keys as ({seen})")
                 source = "keys cross join periods"
             rows.append(_row(source, cell, (), self._metrics))
@@ -216,6 +218,11 @@ class _MetricQuery:
         if order:
             sql += f"\norder by {', '.join(order)}"
         return _TWIN.sub(rf"\1{BY_TAG}", sql) + "\nlimit 'swd_limit'"
+
+    def _is_counted(self, metrics: Sequence[str]) -> str:
+        return " or ".join(
+            f"m_{name} <> 0" if name in self._manifest.counts else f"m_{name} is not null" for name in metrics
+        )
 
     def _order(self) -> list[str]:
         """What was asked, then a fixed order, so that equal rows never swap places."""

@@ -65,6 +65,8 @@ class Manifest:
     """Models that a metric's measures lie in."""
     dated: Mapping[str, tuple[str, ...]]
     """Time dimensions by which a metric's measures are dated."""
+    counts: frozenset[str]
+    """Metrics that count or sum rows: zero means that there was none."""
     stocks: frozenset[str]
     """Metrics that add up over anything but time: a period shows its last day."""
     semantics: Semantics
@@ -137,6 +139,9 @@ def parse(digest: str, body: bytes) -> Manifest:
         paths=MappingProxyType(paths),
         bases=MappingProxyType(bases),
         dated=MappingProxyType(dated),
+        counts=frozenset(
+            name for name, raw in metrics.items() if raw["type"] == "simple" and public[name].empty is not None
+        ),
         stocks=stocks,
         semantics=Semantics(MappingProxyType(public), MappingProxyType(dimensions), digest),
     )

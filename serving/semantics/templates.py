@@ -55,12 +55,13 @@ _FACTS = (
     _AGE_COLUMN,
 )
 
+_NOT_DELETED = "not t.is_deleted"
 _TEMPLATES = {
-    "ticket_list": (_LIST, ("not t.is_deleted",), "t.created_at desc, t.ticket_id desc"),
+    "ticket_list": (_LIST, (_NOT_DELETED,), "t.created_at desc, t.ticket_id desc"),
     "oldest_open": ((*_LIST, _AGE_COLUMN), ("t.is_open",), "t.created_at asc, t.ticket_id asc"),
     "most_replies": (
         (*_LIST, _REPLIES),
-        ("not t.is_deleted", "t.agent_replies > 0"),
+        (_NOT_DELETED, "t.agent_replies > 0"),
         "t.agent_replies desc, t.created_at desc, t.ticket_id desc",
     ),
     "ticket": (_FACTS, (), "t.ticket_id asc"),
@@ -91,7 +92,9 @@ def render(
 ) -> tuple[str, tuple[Column, ...]]:
     """The statement of a template with tokens for its values; raises SemanticsError."""
     chosen, where, order = _TEMPLATES[plan.template]
-    conditions = list(where)
+    # Who asks for a status, deleted included, gets that one.
+    names_status = any(wanted.dimension == "status" for wanted in plan.filters)
+    conditions = [each for each in where if not (each == _NOT_DELETED and names_status)]
     if plan.template == "ticket":
         if plan.ticket_id is None:
             raise ImpossiblePlan("ticket number missing: the template `ticket` needs ticket_id")

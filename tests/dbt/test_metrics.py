@@ -176,8 +176,20 @@ def test_a_ticket_counts_once_under_each_of_its_tags(analytics: Analytics) -> No
         "refund": [3, 0.5],
         "vip": [1, 1.0],
         "ping": [1, None],
-        "spam": [0, None],
     }
+
+
+def test_a_group_that_counts_nothing_is_no_row_but_a_rate_of_zero_is(analytics: Analytics) -> None:
+    """The only ticket with the tag `spam` is deleted; the only rating of web tickets is a bad one."""
+    tags = [row[0] for row in run(analytics, "tickets_created", group_by=("tag",)).rows]
+    assert "spam" not in tags
+    assert ["web", 0.0] in run(analytics, "csat", group_by=("channel",)).rows
+    range_ = between(datetime(2026, 3, 11, tzinfo=UTC), datetime(2026, 3, 14, tzinfo=UTC), grain=Grain.DAY)
+    assert run(analytics, "tickets_created", group_by=("organization",), time=range_).rows == [
+        ["Boréal", date(2026, 3, 11), 1],
+        ["Boréal", date(2026, 3, 12), 0],
+        ["Boréal", date(2026, 3, 13), 0],
+    ]
 
 
 def test_filters_by_tag_count_a_ticket_once(analytics: Analytics) -> None:
@@ -237,6 +249,8 @@ def test_lists_name_tickets_in_a_fixed_order(analytics: Analytics, owner: psycop
     )
     assert [row[0] for row in urgent.rows] == [15, 11]
     assert not urgent.truncated
+    deleted = TemplatePlan(template="ticket_list", filters=(Filter(dimension="status", values=("deleted",)),))
+    assert [row[0] for row in analytics.run(deleted, zone=ZONE).rows] == [14, 6]
     replies = analytics.run(TemplatePlan(template="most_replies", limit=1), zone=ZONE)
     assert replies.rows[0][0] == 2
     one = analytics.run(TemplatePlan(template="ticket", ticket_id=11), zone=ZONE)
