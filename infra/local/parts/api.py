@@ -29,7 +29,7 @@ class Api(Part):
     def launch(self, place: Place) -> Launch:
         """One worker process."""
         address = ["--host", "127.0.0.1", "--port", str(self.port(place))]
-        return Launch([sys.executable, "-m", "infra.local.cli", "serve", *address], place.product_env())
+        return Launch([sys.executable, "-m", "infra.local.cli", "--debug", "serve", *address], place.product_env())
 
     def answer(self, place: Place) -> str:
         """Ask whether it is alive; what it depends on is told by its `/readyz`."""

@@ -30,7 +30,7 @@ class DemoDesk(Part):
     def launch(self, place: Place) -> Launch:
         """The same command that anybody may run by hand."""
         size = ["--tickets", place.env["SWITCHDESK_DEMO_TICKETS"], "--live"]
-        command = ["-m", "infra.local.cli", "demo-desk", "--port", str(self.port(place)), *size]
+        command = ["-m", "infra.local.cli", "--debug", "demo-desk", "--port", str(self.port(place)), *size]
         # It prints how to reach it, secret included, for whoever starts it by hand: not for a log.
         return Launch([sys.executable, *command], place.product_env(), logs_output=False)
 
