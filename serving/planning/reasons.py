@@ -1,0 +1,96 @@
+"""Questions about reasons: figures of two periods along a few dimensions, with comments and linked problems."""
+
+from __future__ import annotations
+
+from serving.planning import conditions, measures
+from serving.planning.normalise import Kind
+from serving.planning.outcome import done, filters_of
+from serving.planning.periods import spanning, split_ranges, start_of, with_grain
+from serving.planning.plan import (
+    ComplexPlan,
+    Filter,
+    GraphPlan,
+    MetricPlan,
+    Reading,
+    SearchPlan,
+)
+from serving.planning.scene import AskBack, Scene, month_before
+from serving.planning.times import earlier
+from serving.planning.wording import when, where
+
+_SLOW = {"slow", "slower", "fast", "faster", "late", "delay", "delays", "delayed", "waiting", "wait"}
+
+
+_SLICES = ("product", "reason", "group", "channel")
+"""Dimensions along which a change is looked at."""
+
+
+def read_reasons(scene: Scene) -> Reading:
+    """Figures of the period and the one before, along a few dimensions, with comments and linked problems."""
+    compared, ranges = split_ranges(scene)
+    name, filters = _subject(scene)
+    metric = scene.semantics.metrics[name]
+    if ranges and ranges[0].start is not None and ranges[0].end is not None:
+        span = ranges[0]
+    else:
+        span = month_before(scene.now, scene.zone)
+        scene.notes.append("no range named: the 30 full days before today")
+    before = compared or (ranges[1] if len(ranges) > 1 else scene.previous(span))
+    if before.start is None or before.end is None:
+        before = scene.previous(span)
+    if earlier(start_of(span), start_of(before)):
+        span, before = before, span
+    now_range, then_range = scene.range_of(span), scene.range_of(before)
+    plans = [
+        MetricPlan(metrics=(name,), filters=filters, time=now_range),
+        MetricPlan(metrics=(name,), filters=filters, time=then_range),
+        MetricPlan(metrics=(name,), filters=filters, time=with_grain(spanning(before, span), metric)),
+    ]
+    for dimension in _SLICES:
+        if dimension in metric.dimensions and all(one.dimension != dimension for one in filters) and len(plans) < 6:
+            plans.append(
+                MetricPlan(
+                    metrics=(name,),
+                    group_by=(dimension,),
+                    filters=filters,
+                    time=now_range,
+                    order_by=(f"-{name}",),
+                    limit=10,
+                )
+            )
+    words = [at for at, token in enumerate(scene.tokens) if not scene.in_time(at) and token.kind is not Kind.SYMBOL]
+    searchable = tuple(one for one in filters if one.dimension in scene.semantics.dimensions)
+    plan = ComplexPlan(
+        metrics=tuple(plans),
+        search=SearchPlan(
+            query=scene.own_words(words)[:500] or scene.question[:500], filters=searchable, time=now_range
+        ),
+        graph=GraphPlan.model_validate({"relation": "problems", "time": now_range, "limit": 20}),
+    )
+    scene.used.update(range(len(scene.tokens)))
+    echo = (
+        f"Reasons behind {metric.label.lower()}{where(filters, scene.semantics)}{when(now_range, scene.zone)}, "
+        f"beside the period before{when(then_range, scene.zone)}."
+    )
+    return done(scene, plan, echo)
+
+
+def _subject(scene: Scene) -> tuple[str, tuple[Filter, ...]]:
+    """The metric whose change is asked about, tickets created where none is named."""
+    conditions.groups(scene)
+    try:
+        found = measures.measure(scene)
+    except AskBack:
+        found = None
+    slow = any(scene.word(at) in _SLOW for at in range(len(scene.tokens)))
+    default = "average first reply time" if slow else "tickets created"
+    name = found.metrics[0] if found is not None else scene.lexicon.metric(default)
+    if name is None:
+        raise AskBack("no metric is named whose change could be explained")
+    if found is None:
+        scene.notes.append(f"no metric named: {default}")
+    if scene.semantics.metrics[name].is_now:
+        name = scene.lexicon.metric("backlog") or name
+    metric = scene.semantics.metrics[name]
+    made = [*(found.filters if found is not None else []), *conditions.conditions(scene, name)]
+    return name, filters_of(scene, [one for one in made if one.dimension in metric.dimensions])
