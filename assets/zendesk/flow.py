@@ -20,6 +20,10 @@ class _Mark:
     as_of: datetime
 
 
+def _holds(mark: _Mark, positions: Mapping[int, int]) -> bool:
+    return all(positions.get(part, 0) >= end for part, end in mark.positions.items())
+
+
 class Flow:
     """Shared by the exporter threads and the loader thread of one run."""
 
@@ -29,6 +33,7 @@ class Flow:
         self._acked: dict[str, dict[int, int]] = {}
         self._loaded: dict[str, dict[int, int]] = {}
         self._marks: dict[str, deque[_Mark]] = {}
+        self._offered: dict[str, int] = {}
         self._failure: BaseException | None = None
 
     def start(self, stream: str, loaded: Mapping[int, int], acked: Mapping[int, int]) -> None:
@@ -50,13 +55,19 @@ class Flow:
             self._marks[stream].append(_Mark(dict(self._acked[stream]), as_of))
 
     def reached(self, stream: str, positions: Mapping[int, int]) -> datetime | None:
-        """The newest mark that holds at these positions, None where there is none; a mark is handed out once."""
-        newest = None
+        """The newest mark that holds at these positions, None where there is none."""
         with self._changed:
-            marks = self._marks[stream]
-            while marks and all(positions.get(part, 0) >= end for part, end in marks[0].positions.items()):
-                newest = marks.popleft().as_of
-        return newest
+            # Positions of marks only grow, so those that hold stand in front.
+            held = [mark.as_of for mark in self._marks[stream] if _holds(mark, positions)]
+            self._offered[stream] = len(held)
+        return max(held, default=None)
+
+    def published(self, stream: str) -> None:
+        """The catalogue holds what `reached` last said of a stream: those marks are done with, later ones are not."""
+        with self._changed:
+            for _ in range(self._offered.pop(stream, 0)):
+                self._marks[stream].popleft()
+            self._changed.notify_all()
 
     def loaded(self, stream: str, positions: Mapping[int, int]) -> None:
         """PostgreSQL holds a stream's records up to these next offsets."""
@@ -80,10 +91,15 @@ class Flow:
         self._wait(lambda: self._outstanding() <= MOST_OUTSTANDING)
 
     def wait_until_loaded(self, *streams: str) -> None:
-        """Block until everything acked so far of these streams is in PostgreSQL."""
+        """Block until everything acked so far of these streams is in PostgreSQL, and its moments in the catalogue."""
         with self._changed:
             ends = {(stream, part): end for stream in streams for part, end in self._acked[stream].items()}
-        self._wait(lambda: all(self._loaded[stream].get(part, 0) >= end for (stream, part), end in ends.items()))
+        self._wait(
+            lambda: (
+                all(self._loaded[stream].get(part, 0) >= end for (stream, part), end in ends.items())
+                and not any(self._marks[stream] for stream in streams)
+            )
+        )
 
     def _wait(self, holds: Callable[[], bool]) -> None:
         with self._changed:

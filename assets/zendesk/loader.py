@@ -210,6 +210,8 @@ class Loader:
         for stream, positions in batch.positions.items():
             self._next[stream].update(positions)
             self._flow.loaded(stream, positions)
+        for stream in moments:
+            self._flow.published(stream)
         for stream, change in changes.items():
             self.changed[stream] += change.rows
         for message, _, _ in batch.bad:
@@ -483,6 +485,8 @@ class Loader:
             with self._connection.transaction():
                 for stream, moment in sorted(moments.items()):
                     self._publish(stream, moment, _Change(), None)
+            for stream in moments:
+                self._flow.published(stream)
 
     def _publish(self, stream: str, as_of: datetime | None, change: _Change, load_seq: int | None) -> None:
         dataset = f"zendesk.{stream}"

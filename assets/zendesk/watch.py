@@ -10,6 +10,7 @@ import psycopg
 
 from assets.zendesk.records import parse_moment
 from assets.zendesk.streams import STREAMS
+from assets.zendesk.sync import LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,14 @@ class Standing:
     status: str
     fraction: float | None
     """Share (0-1) of the stream's time that is loaded; None where it cannot be told."""
+
+
+def holder(connection: psycopg.Connection[Any]) -> str | None:
+    """`HOST/PID` of the process that syncs at this moment; None where nobody does."""
+    row = connection.execute(
+        "select holder from ops.leases where name = %s and expires_at > now()", (LEASE,)
+    ).fetchone()
+    return str(row[0]).rsplit("/", 1)[0] if row else None
 
 
 def standings(connection: psycopg.Connection[Any]) -> dict[str, Standing]:

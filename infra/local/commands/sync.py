@@ -1,5 +1,7 @@
 """`switchdesk sync`: copy the help desk through Dagster, in this process, and show how it goes."""
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,17 +158,21 @@ def _forewarn(settings: "Settings", console: "Console") -> None:
 def _shown(settings: "Settings", names: Sequence[str], console: "Console") -> Iterator[None]:
     """Show the standings while the block runs: a live table on a terminal, a line now and then elsewhere."""
     from assets.stores import postgres
-    from assets.zendesk.watch import standings
+    from assets.zendesk.watch import holder, standings
 
     ended = threading.Event()
 
     def watch() -> None:
         from rich.live import Live
 
+        ours = f"{socket.gethostname()}/{os.getpid()}"
         view = _View(names, settings)
         with postgres.connect(
             settings.require("postgres_url"), application="switchdesk-watch", autocommit=True
         ) as connection:
+            busy = holder(connection)
+            if busy not in (None, ours):
+                console.print(f"sync running already: {busy} holds the lease; waiting for it to end", soft_wrap=True)
             if console.is_terminal:
                 with Live(console=console, refresh_per_second=4, transient=True) as live:
                     while not ended.wait(_LOOK_SECONDS):
