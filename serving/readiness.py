@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
 from assets.settings import SwitchdeskError
 from serving.errors import ServingError
+from serving.policy import Endpoint
 from serving.schemas import DependencyOut, ReadyOut
 from serving.state import State
 
@@ -84,12 +86,16 @@ class Readiness:
 
     async def _models(self) -> str:
         registry = self._state.selector.registry
-        silent = []
-        for entry in registry.entries():
+        endpoints = {endpoint.url: endpoint for entry in registry.entries() for endpoint in entry.endpoints}
+
+        async def silence(endpoint: Endpoint) -> str | None:
             try:
-                await self._state.selector.upstream.models(entry.endpoints[0], timeout=_SECONDS)
+                await self._state.selector.upstream.models(endpoint, timeout=_SECONDS)
             except ServingError as error:
-                silent.append(f"{entry.name}: {error}")
+                return f"{urlsplit(endpoint.url).hostname}: {error}"
+            return None
+
+        silent = [reason for reason in await asyncio.gather(*map(silence, endpoints.values())) if reason]
         if silent:
             raise Degraded("; ".join(silent))
         return ", ".join(registry.names())

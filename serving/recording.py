@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from serving.access.asker import Asker
 from serving.access.audit import Audit, Decision
 from serving.access.ledger import Charge, Ledger, Reservation
 from serving.deciding import Deciding, Way
@@ -21,6 +23,8 @@ from serving.schemas import Answer, RouteOut
 from serving.telemetry import Telemetry
 from serving.threads import Threads
 
+_log = logging.getLogger(__name__)
+
 
 class Recording:
     """Keeps the ledger, the decisions and the audit of questions."""
@@ -29,6 +33,7 @@ class Recording:
         self,
         *,
         policy: Policy,
+        alert_threshold: float,
         deciding: Deciding,
         registry: Registry,
         ledger: Ledger,
@@ -37,6 +42,7 @@ class Recording:
         threads: Threads,
     ) -> None:
         self._policy = policy
+        self._alert_threshold = alert_threshold
         self._deciding = deciding
         self._registry = registry
         self._ledger = ledger
@@ -49,8 +55,8 @@ class Recording:
 
         Without a cap on the key's period there is nothing to hold back from.
         """
-        fixed = self._policy.paths[tier].fixed_usd
-        budget = question.budget
+        path = self._policy.paths[tier]
+        fixed, budget = path.fixed_usd, question.budget
         if budget.cap_usd < fixed:
             raise BudgetExceeded(
                 f"budget does not reach: the {tier.value} path costs at least {usd(fixed)}, {usd(budget.cap_usd)} "
@@ -62,6 +68,8 @@ class Recording:
                 lambda: self._ledger.reserve(question.asker, budget.cap_usd, least_usd=fixed)
             )
             budget.cap_usd = reservation.amount_usd
+            self._watch(question.asker, reservation)
+        budget.path_cap_usd = path.cap_usd
         budget.reserve(fixed, what=f"the {tier.value} path")
         budget.settle(fixed, fixed)
         return reservation
@@ -111,6 +119,11 @@ class Recording:
         decision = self._decision(question, view, self._record(question, view, way, None), "route", outcome="routed")
         await self._threads.run(lambda: self._audit.store(decision, question.asker))
         return route
+
+    def _watch(self, asker: Asker, reservation: Reservation) -> None:
+        self._telemetry.budget_used.labels(asker.key_id).set(reservation.used_ratio)
+        if reservation.used_ratio >= self._alert_threshold:
+            _log.warning("budget nearly spent: key %s, %.0f%%", asker.key_id, reservation.used_ratio * 100)
 
     def _charges(self, tier: Tier, attempts: Sequence[Attempt]) -> list[Charge]:
         strongest = self._registry.strongest().price

@@ -91,6 +91,7 @@ async def open_state(settings: Settings, *, telemetry: Telemetry | None = None) 
             reader=ModelReader(selector, policy),
             recording=Recording(
                 policy=policy,
+                alert_threshold=settings.cost_alert_threshold,
                 deciding=deciding,
                 registry=selector.registry,
                 ledger=ledger,

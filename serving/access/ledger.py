@@ -30,6 +30,8 @@ class Reservation:
     key_id: str
     period_start: date
     amount_usd: Decimal
+    used_ratio: float
+    """Share of the period's budget that was spent or held back before it; 0 without a cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Ledger:
         """
         start = period_start(asker.budget_period, datetime.now(UTC))
         with self._engine.begin() as connection:
-            amount = cap_usd
+            amount, used_ratio = cap_usd, 0.0
             if asker.budget_usd is not None:
                 row = _locked(connection, asker.key_id, start)
                 left = asker.budget_usd - row[0] - row[1]
@@ -82,8 +84,8 @@ class Ledger:
                         f"{usd(asker.budget_usd)} a {asker.budget_period.value} are left; wait for the next "
                         f"{asker.budget_period.value} or raise it"
                     )
-                amount = min(cap_usd, left)
-            reservation = Reservation(secrets.token_hex(12), asker.key_id, start, amount)
+                amount, used_ratio = min(cap_usd, left), float(1 - left / asker.budget_usd)
+            reservation = Reservation(secrets.token_hex(12), asker.key_id, start, amount, used_ratio)
             _add_to_spend(connection, asker.key_id, start, reserved=amount)
             connection.execute(
                 insert(tables.ledger).values(

@@ -15,11 +15,14 @@ class Budget:
     cap_usd: Decimal
     spent_usd: Decimal = Decimal(0)
     reserved_usd: Decimal = Decimal(0)
+    path_cap_usd: Decimal | None = None
+    """What the path taken may cost in all, however much more the asker would allow."""
 
     @property
     def left_usd(self) -> Decimal:
         """What may still be reserved."""
-        return self.cap_usd - self.spent_usd - self.reserved_usd
+        cap = self.cap_usd if self.path_cap_usd is None else min(self.cap_usd, self.path_cap_usd)
+        return cap - self.spent_usd - self.reserved_usd
 
     def reaches(self, amount: Decimal) -> bool:
         """Whether an amount could be reserved."""

@@ -51,6 +51,7 @@ class ModelSelector:
         self.settings = settings or load_settings()
         self.policy = policy or load_policy(self.settings)
         self.registry = Registry(self.policy)
+        self._default = self.registry.get(self.settings.default_model)
         self.upstream = upstream or Upstream(self.settings)
         self.fallback = Fallback(
             self.registry,
@@ -62,8 +63,8 @@ class ModelSelector:
     async def select_model(self, task: str, budget: float | Decimal) -> str:
         """Name of the cheapest model fit for a task within `budget` USD; raises BudgetExceeded where none is.
 
-        `task` is a class (`simple`, `medium`, `complex`) or the text itself, which is then classified.
-        A budget that does not reach the task's own tier buys the best weaker model it reaches.
+        `task` is a class (`simple`, `medium`, `complex`) or the text itself, which is then classified; without either
+        the choice is `DEFAULT_MODEL`. A budget that does not reach the task's own tier buys the best weaker model.
         """
         cap = _amount(budget)
         candidates = self.candidates(self.task_class(task), cap)
@@ -97,6 +98,8 @@ class ModelSelector:
 
     def task_class(self, task: str) -> TaskClass:
         """The class a task names, else the class of the text."""
+        if not task.strip():
+            return self._default.tier
         try:
             return TaskClass(task)
         except ValueError:

@@ -135,6 +135,8 @@ def test_a_key_sees_only_its_rows(api: Api, settings: Settings, loaded: Marts) -
     narrowed = api.ask(**COUNT)
     assert (everything["value"], narrowed["value"]) == (2, 1)
     assert narrowed["tier"] == "planner", "another row scope must not share the cached answer"
+    assert api.ask("ticket 2")["rows"] == []
+    assert len(api.ask("ticket 1")["rows"]) == 1
 
 
 def test_decisions_of_other_keys_stay_theirs(api: Api, settings: Settings, loaded: Marts) -> None:
