@@ -53,7 +53,8 @@ def read_figure(scene: Scene) -> Reading:
             raise AskBack("the most of what? Say by which: agent, group, organization, channel, product", EXAMPLES)
     sort: tuple[str, ...] = ()
     limit: int | None = None
-    if groups or (order is not None and order.grain is not None):
+    is_series = found.is_series or scene.has_time(Means.GRAIN)
+    if (groups and not (is_series and order is None)) or (order is not None and order.grain is not None):
         descending = order.is_descending(metric) if order is not None else True
         sort = (f"-{metric.name}" if descending else metric.name,)
         limit = order.limit if order is not None else None

@@ -40,13 +40,13 @@ def where(**values: Any) -> tuple[Filter, ...]:
 
 def number(*metrics: str, time: str = "", grain: str | None = None, dated: str | None = None, by: tuple[str, ...] = (),
            order: tuple[str, ...] | None = None, limit: int | None = None, **filters: Any) -> MetricPlan:  # fmt: skip
-    """A metric plan; groups are ordered by the first metric, largest first, unless told otherwise."""
+    """A metric plan; groups without a series are ordered by the first metric, largest first, unless told otherwise."""
     return MetricPlan(
         metrics=metrics,
         group_by=by,
         filters=where(**filters),
         time=during(time, grain, dated),
-        order_by=order if order is not None else ((f"-{metrics[0]}",) if by else ()),
+        order_by=order if order is not None else ((f"-{metrics[0]}",) if by and grain is None else ()),
         limit=limit,
     )
 
