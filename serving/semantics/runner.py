@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from serving.semantics import manifest
 from serving.semantics.catalogue import Semantics
 from serving.semantics.compiler import ROW_CAP, Compiler
 from serving.semantics.errors import QueryFailed, QueryTimeout
+from serving.semantics.manifest import Manifest
 from serving.semantics.periods import Clock
 from serving.semantics.query import Column, CompiledQuery
 
@@ -51,6 +52,13 @@ class Result:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    epoch: int
+    manifest: Manifest
+    semantics: Semantics
+
+
 class Analytics:
     """Answers plans from the published marts, with the login that can only read them."""
 
@@ -58,11 +66,12 @@ class Analytics:
         self._pool = pool
         self._timeout_ms = timeout_ms
         self._row_cap = row_cap
+        self._kept: _Published | None = None
 
     def semantics(self) -> Semantics:
         """What can be asked now; raises NothingPublished."""
         with self._transaction() as connection:
-            return manifest.load(connection)[1]
+            return self._published(connection, catalog.current(connection)).semantics
 
     def snapshot(self) -> Snapshot:
         """The catalogue now."""
@@ -79,22 +88,30 @@ class Analytics:
 
     def run(self, plan: MetricPlan | TemplatePlan, *, zone: ZoneInfo, as_of: datetime | None = None) -> Result:
         """Compile and run a plan; `as_of` None means the data's own. Raises SemanticsError."""
+        return self.run_all([plan], zone=zone, as_of=as_of)[0]
+
+    def run_all(
+        self, plans: Sequence[MetricPlan | TemplatePlan], *, zone: ZoneInfo, as_of: datetime | None = None
+    ) -> list[Result]:
+        """Run several plans against one build; raises SemanticsError."""
         with self._transaction() as connection:
             snapshot = catalog.current(connection)
-            query = self._compile(connection, snapshot, plan, zone, as_of)
-            connection.execute(
-                "select set_config('timezone', %s, true), set_config('switchdesk.as_of', %s, true),"
-                " set_config('statement_timeout', %s, true)",
-                (query.time_zone, query.as_of.isoformat(), str(self._timeout_ms)),
-            )
-            statement = query.sql.encode()
-            rows = [list(row) for row in connection.execute(statement, query.params).fetchall()]
-            shown = psycopg.ClientCursor(connection).mogrify(statement, query.params)
+            queries = [self._compile(connection, snapshot, plan, zone, as_of) for plan in plans]
+            return [self._run(connection, snapshot, query) for query in queries]
+
+    def _run(self, connection: psycopg.Connection[Any], snapshot: Snapshot, query: CompiledQuery) -> Result:
+        connection.execute(
+            "select set_config('timezone', %s, true), set_config('switchdesk.as_of', %s, true),"
+            " set_config('statement_timeout', %s, true)",
+            (query.time_zone, query.as_of.isoformat(), str(self._timeout_ms)),
+        )
+        statement = query.sql.encode()
+        rows = [list(row) for row in connection.execute(statement, query.params).fetchall()]
         return Result(
             columns=query.columns,
             rows=rows[: query.limit],
             truncated=query.is_capped and len(rows) > query.limit,
-            sql=shown,
+            sql=psycopg.ClientCursor(connection).mogrify(statement, query.params),
             definitions=query.definitions,
             datasets={name: snapshot.datasets[name] for name in query.datasets if name in snapshot.datasets},
             query=query,
@@ -108,11 +125,19 @@ class Analytics:
         zone: ZoneInfo,
         as_of: datetime | None,
     ) -> CompiledQuery:
-        published, semantics = manifest.load(connection)
+        published = self._published(connection, snapshot)
         main = snapshot.datasets.get(MAIN_DATASET)
         data_as_of = main.as_of if main else datetime.now(UTC)
         clock = Clock(zone=zone, as_of=as_of or data_as_of, data_as_of=data_as_of)
-        return Compiler(published, semantics).compile(plan, clock, row_cap=self._row_cap)
+        compiler = Compiler(published.manifest, published.semantics)
+        return compiler.compile(plan, clock, row_cap=self._row_cap)
+
+    def _published(self, connection: psycopg.Connection[Any], snapshot: Snapshot) -> _Published:
+        """Manifest and values of the snapshot; read again only where something was published since."""
+        kept = self._kept
+        if kept is None or kept.epoch != snapshot.epoch:
+            self._kept = kept = _Published(snapshot.epoch, *manifest.load(connection))
+        return kept
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
+from assets import catalog
 from assets.settings import Settings
 from assets.stores import postgres
 from serving.planning.plan import Filter, MetricPlan, Operator, TemplatePlan, TimeRange
@@ -156,6 +157,18 @@ def test_threads_get_the_same_statement(analytics: Analytics) -> None:
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
+
+
+def test_names_and_values_of_a_new_build_are_known_at_once(built: Built, analytics: Analytics) -> None:
+    assert "Hearth Hub" in analytics.semantics().dimensions["product"].values
+    with postgres.connect(built.settings.require("postgres_url"), application="tests") as connection:
+        connection.execute("insert into catalog.dimension_values values ('product', 'Newcomer', 1)")
+        catalog.publish(connection, "zendesk.tickets", as_of=AS_OF, rows=15, changed=False)
+        connection.commit()
+        assert "Newcomer" in analytics.semantics().dimensions["product"].values
+        connection.execute("delete from catalog.dimension_values where value = 'Newcomer'")
+        catalog.publish(connection, "zendesk.tickets", as_of=AS_OF, rows=15, changed=False)
+    assert "Newcomer" not in analytics.semantics().dimensions["product"].values
 
 
 def test_without_a_published_build_the_way_out_is_named(database: Settings) -> None:
