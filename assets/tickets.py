@@ -83,7 +83,7 @@ def _check_specs() -> Iterator[dg.AssetCheckSpec]:
         "comments_have_tickets",
         asset=_key("ticket_comments"),
         blocking=True,
-        description="Each comment from before the tickets' own as-of hangs on a ticket that we hold.",
+        description="Each comment held for ten minutes when tickets were last read hangs on a ticket that we hold.",
     )
 
 
