@@ -85,16 +85,24 @@ class Neo4j:
     def read(
         self, statement: LiteralString, parameters: Mapping[str, Any], *, timeout: float = 10.0
     ) -> list[dict[str, Any]]:
-        """Run a statement that may only read, for at most `timeout` seconds; times come back as aware datetimes."""
+        """Run a statement that may only read, for at most `timeout` seconds; times come back as aware datetimes.
 
-        @neo4j.unit_of_work(timeout=timeout)
-        def work(tx: neo4j.ManagedTransaction) -> list[dict[str, Any]]:
-            return [
-                {key: _native(value) for key, value in record.items()} for record in tx.run(statement, dict(parameters))
-            ]
+        A reader waits for an answer, so a server that is away is tried once more and no longer.
+        """
+        with self._failures():
+            try:
+                return self._read(statement, parameters, timeout)
+            except (ServiceUnavailable, SessionExpired):
+                # A pooled connection from before a restart fails like this, a new one does not.
+                return self._read(statement, parameters, timeout)
 
-        with self._failures(), self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
-            return session.execute_read(work)
+    def _read(self, statement: LiteralString, parameters: Mapping[str, Any], timeout: float) -> list[dict[str, Any]]:
+        with (
+            self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session,
+            session.begin_transaction(timeout=timeout) as transaction,
+        ):
+            found = transaction.run(statement, dict(parameters))
+            return [{key: _native(value) for key, value in record.items()} for record in found]
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
