@@ -105,12 +105,17 @@ class _MetricQuery:
             definitions={metric.name: metric.description for metric in self._metrics},
             time_zone=self._clock.zone.key,
             as_of=self._clock.as_of,
-            depends_on_as_of="switchdesk.as_of" in sql
-            or not {"series_end", "until_day"}.isdisjoint(self._parameters.values),
+            depends_on_as_of=self._depends_on_as_of(sql),
             range=(self._time.from_, self._time.to),
             limit=limit,
             is_capped=self._plan.limit is None or self._plan.limit > row_cap,
         )
+
+    def _depends_on_as_of(self, sql: str) -> bool:
+        """A length that still runs does; so does a series or a stock whose range is not over yet."""
+        is_cut = not {"series_end", "until_day"}.isdisjoint(self._parameters.values)
+        is_over = self._time.to is not None and self._time.to <= self._clock.as_of
+        return "switchdesk.as_of" in sql or (is_cut and not is_over)
 
     def _groupable(self, name: str) -> Dimension:
         dimension = self._semantics.dimension(name, of=self._metrics)

@@ -88,6 +88,16 @@ def test_every_metric_goes_with_every_dimension_it_names(compiler: Compiler) -> 
             assert [column.name for column in query.columns] == [name, "time", metric.name]
 
 
+def test_only_what_still_runs_depends_on_the_moment_asked(compiler: Compiler) -> None:
+    over = span(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC), grain=Grain.DAY)
+    running = span(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), grain=Grain.DAY)
+    assert not compiled(compiler, "tickets_created", "backlog", time=over).depends_on_as_of
+    assert compiled(compiler, "tickets_created", time=running).depends_on_as_of
+    assert compiled(compiler, "backlog").depends_on_as_of
+    assert compiled(compiler, "avg_open_age_minutes", time=over).depends_on_as_of
+    assert not compiled(compiler, "tickets_created").depends_on_as_of
+
+
 def test_columns_carry_unit_and_role(compiler: Compiler) -> None:
     query = compiled(compiler, "csat", "tickets_created", group_by=("group",), time=TimeRange(grain=Grain.WEEK))
     assert [(c.name, c.type, c.unit, c.role) for c in query.columns] == [
