@@ -5,7 +5,7 @@ checked -> read without a model -> cache by what is published -> reserved -> tie
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +54,7 @@ from serving.tiers.reading import ModelReader
 Emit = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 NO_DATA = "no data yet: run `switchdesk sync --once` and then `switchdesk build all`, then ask again"
+_AGE = "the data is as of "
 # An answer whose models failed is composed and right, only less fluent: soon worth another try.
 _SECOND_TRY_SECONDS = 300
 
@@ -115,7 +116,7 @@ class Answering:
         reservation = await self.recording.reserve(question, way.tier if kept is None else Tier.CACHE)
         try:
             if kept is not None:
-                draft, answer = None, self._from_cache(question, *kept)
+                draft, answer = None, self._from_cache(question, view, *kept)
             else:
                 draft = await self._draft(question, view, way)
                 answer = self._public(question, way, draft)
@@ -168,9 +169,9 @@ class Answering:
 
     def _judge_data(self, question: Question, draft: Draft) -> None:
         """Say what the reader should know of the data: how old, how complete, whether its checks hold."""
-        old = [version.as_of for version in draft.datasets.values() if self._is_stale(question, version)]
-        if old:
-            draft.warn(f"the data is as of {compose.utc_text(min(old))}; what happened since is not in it")
+        age = self._age_warning(question, draft.datasets.values())
+        if age is not None:
+            draft.warn(age)
         for version in draft.datasets.values():
             if version.coverage < 1:
                 draft.warn(f"{version.dataset} holds {version.coverage:.1%} of its source so far")
@@ -178,6 +179,10 @@ class Answering:
                 draft.warn(f"{version.dataset} failed its checks: {', '.join(version.failed_checks)}")
             if (version.coverage < 1 or version.failed_checks) and draft.status is Status.ANSWERED:
                 draft.status = Status.PARTIAL
+
+    def _age_warning(self, question: Question, versions: Iterable[DatasetVersion]) -> str | None:
+        old = [version.as_of for version in versions if self._is_stale(question, version)]
+        return f"{_AGE}{compose.utc_text(min(old))}; what happened since is not in it" if old else None
 
     def _is_stale(self, question: Question, version: DatasetVersion) -> bool:
         age = question.asked_at - version.as_of
@@ -235,9 +240,16 @@ class Answering:
             coverage=version.coverage,
         )
 
-    def _from_cache(self, question: Question, stored: Answer, at: datetime) -> Answer:
-        """An answer made before, for this asker and at this price."""
+    def _from_cache(self, question: Question, view: View, stored: Answer, at: datetime) -> Answer:
+        """An answer made before, for this asker, at this price, and with what is known of its data now.
+
+        What the answer read has not changed, or its key would have; how fresh that is may have.
+        """
         age = max(0.0, (datetime.now(UTC) - at).total_seconds())
+        known = view.snapshot.datasets
+        versions = [known[one.dataset] for one in stored.data if one.dataset in known]
+        warnings = [warning for warning in stored.warnings if not warning.startswith(_AGE)]
+        old = self._age_warning(question, versions)
         return stored.model_copy(
             update={
                 "tier": Tier.CACHE.value,
@@ -247,6 +259,8 @@ class Answering:
                 "budget_usd": question.budget.cap_usd,
                 "cache": CacheOut(hit=True, kind="plan", age_s=round(age, 3)),
                 "decision_id": question.id,
+                "data": [self._dataset(question, version) for version in versions],
+                "warnings": [*warnings, old] if old is not None else warnings,
             }
         )
 

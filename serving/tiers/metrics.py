@@ -14,8 +14,6 @@ from serving.semantics.catalogue import Semantics
 from serving.semantics.runner import Analytics, Result
 from serving.tiers.table import Column, Role, Table
 
-_SAME_BUILD_TRIES = 3
-
 Countable = MetricPlan | TemplatePlan
 
 
@@ -59,12 +57,8 @@ class Metrics:
         rows: Sequence[Filter],
     ) -> list[Figures]:
         """Run plans, all against one build; raises SemanticsError."""
-        results: list[Result] = []
-        for _ in range(_SAME_BUILD_TRIES):
-            results = [self._analytics.run(scoped(plan, rows), zone=zone, as_of=as_of) for plan in plans]
-            if _is_one_build(results):
-                break
-        return [_figures(result, semantics) for result in results]
+        narrowed = [scoped(plan, rows) for plan in plans]
+        return [_figures(result, semantics) for result in self._analytics.run_all(narrowed, zone=zone, as_of=as_of)]
 
 
 def scoped(plan: Countable, rows: Sequence[Filter]) -> Countable:
@@ -83,15 +77,6 @@ def cell(value: object) -> Cell:
             return ", ".join(str(item) for item in value)
         case _:
             return _number(value)
-
-
-def _is_one_build(results: Sequence[Result]) -> bool:
-    seen: dict[str, int] = {}
-    return all(
-        seen.setdefault(name, version.version) == version.version
-        for result in results
-        for name, version in result.datasets.items()
-    )
 
 
 def _figures(result: Result, semantics: Semantics) -> Figures:

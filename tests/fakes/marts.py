@@ -132,6 +132,12 @@ class Marts:
                     partitions=months if dataset == "fct_tickets" else None,
                 )
 
+    def renew(self, as_of: datetime) -> None:
+        """Publish that nothing has changed up to a later moment."""
+        with self._connection.transaction():
+            for dataset in _DATASETS:
+                catalog.publish(self._connection, f"analytics.{dataset}", as_of=as_of, rows=1, changed=False)
+
 
 @contextmanager
 def opened_marts(settings: Settings) -> Iterator[Marts]:

@@ -1,7 +1,7 @@
 """Questions over HTTP, tier by tier, against real PostgreSQL and Valkey and a scripted model server."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -105,6 +105,20 @@ def test_stale_data_is_said_to_be(api: Api, marts: Marts) -> None:
     answer = api.ask(COUNT)
     assert answer["data"][0]["stale"] is True
     assert any("the data is as of" in warning for warning in answer["warnings"])
+
+
+def test_a_cached_answer_tells_the_age_of_its_data_as_it_is_now(api: Api, marts: Marts) -> None:
+    marts.publish([Mart(1, days_ago(2))], as_of=AS_OF - timedelta(hours=1))
+    query = {
+        "metrics": ["tickets_created"],
+        "time": {"from": days_ago(5).isoformat(), "to": days_ago(1).isoformat()},
+    }
+    assert api.post("/v1/query", query).json()["data"][0]["stale"] is True
+    marts.renew(datetime.now(UTC))
+    answer = api.post("/v1/query", query).json()
+    assert answer["tier"] == "cache"
+    assert answer["data"][0]["stale"] is False
+    assert not [warning for warning in answer["warnings"] if warning.startswith("the data is as of")]
 
 
 def test_failed_checks_make_an_answer_partial_and_keep_it_out_of_the_cache(
