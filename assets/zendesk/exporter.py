@@ -118,7 +118,7 @@ class Exporter:
         client: ZendeskClient,
         state: State,
         flow: Flow,
-        bootstrap: str,
+        outbox: Outbox,
         *,
         stop: threading.Event,
         keep: Callable[[], None],
@@ -131,7 +131,7 @@ class Exporter:
         self._stop = stop
         self._keep = keep
         self._report = progress
-        self._outbox = Outbox(bootstrap, f"switchdesk-{stream.name}")
+        self._outbox = outbox
         self._page_size = stream.page_size
         self._good_pages = 0
         self.progress = Progress(stream.name)

@@ -361,25 +361,27 @@ class Loader:
             (tickets,),
         ).fetchall()
         ids = [row[0] for row in confirmed]
+        touched = set(known)
         for stream in _TICKET_TABLES:
             month = STREAMS[stream].month_of
             rows = self._connection.execute(
                 f"""
                 with removed as (delete from zendesk.{stream} where ticket_id = any(%s)
-                                 returning to_char({month} at time zone 'UTC', 'YYYY-MM') as month)
-                select month, count(*) from removed group by month
+                                 returning ticket_id, to_char({month} at time zone 'UTC', 'YYYY-MM') as month)
+                select ticket_id, month, count(*) from removed group by ticket_id, month
                 """.encode(),
                 (ids,),
             ).fetchall()
-            for name, count in rows:
+            for ticket_id, name, count in rows:
+                touched.add(ticket_id)
                 changes[stream].add(name, count, -count)
         self._connection.execute(
             """
             insert into ops.erasures (ticket_id, reason)
             select id, 'scrubbed' from zendesk.tickets where id = any(%s) and id = any(%s) and load_seq = %s
             """,
-            # A ticket that arrives scrubbed has left no words anywhere.
-            (ids, known, load_seq),
+            # A ticket that arrives scrubbed and never had a row here has left no words anywhere.
+            (ids, list(touched), load_seq),
         )
 
     def _correct(

@@ -25,7 +25,7 @@ from assets.zendesk.errors import (
     SyncFailed,
     ZendeskError,
 )
-from assets.zendesk.exporter import Exporter, Progress
+from assets.zendesk.exporter import Exporter, Outbox, Progress
 from assets.zendesk.flow import Flow
 from assets.zendesk.lease import Lease
 from assets.zendesk.limiter import Stopped
@@ -276,6 +276,7 @@ class _Session:
             raise
 
     def _read_in_turn(self, names: list[str], read: Callable[[Exporter, str], None], tally: _Tally) -> None:
+        outbox = Outbox(self._settings.require("kafka_bootstrap"), f"switchdesk-{names[0]}")
         for name in names:
             try:
                 exporter = Exporter(
@@ -283,7 +284,7 @@ class _Session:
                     self._client,
                     self._state,
                     self._flow,
-                    self._settings.require("kafka_bootstrap"),
+                    outbox,
                     stop=self._halt,
                     keep=self._lease.keep,
                     progress=self._progress,
