@@ -48,7 +48,8 @@ class Evidence:
             draft.text = compose.template_text(plan, table, zone=question.zone, as_of=as_of)
         for label, definition in found.definitions.items():
             draft.text += f"\n{compose.sentence(f'{label}: {definition}')}"
-        if table.truncated:
+        # A list says itself that it shows the first ones.
+        if table.truncated and isinstance(plan, MetricPlan):
             draft.warn(f"the table shows the first {len(table.rows):,} rows; narrow the question for the rest")
 
     async def search(self, question: Question, plan: SearchPlan, draft: Draft, view: View) -> None:

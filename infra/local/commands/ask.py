@@ -13,6 +13,7 @@ from assets.settings import SwitchdeskError
 
 # An answer takes as long as its deadline; the server ends it, not the client.
 _SECONDS = 600.0
+_ROWS, _COLUMNS = 10, 6
 
 
 class AskError(SwitchdeskError):
@@ -70,13 +71,15 @@ def _print_answer(answer: Mapping[str, Any], *, with_text: bool) -> None:
     if with_text:
         console.print(_safe(answer["text"]), markup=False)
     if len(answer["rows"]) > 1:
-        table = Table(*(_heading(column) for column in answer["columns"]), box=None, pad_edge=False)
-        for row in answer["rows"][:10]:
-            table.add_row(*(_safe(_cell(cell))[:40] for cell in row))
+        shown = answer["columns"][:_COLUMNS]
+        table = Table(*(_heading(column) for column in shown), box=None, pad_edge=False)
+        for row in answer["rows"][:_ROWS]:
+            table.add_row(*(_safe(_cell(cell))[:40] for cell in row[:_COLUMNS]))
         console.print()
         console.print(table)
-        if len(answer["rows"]) > 10:
-            console.print(f"… {len(answer['rows']) - 10} more rows with --json", markup=False)
+        if len(answer["rows"]) > _ROWS or len(answer["columns"]) > _COLUMNS:
+            size = f"{len(answer['rows'])} rows of {len(answer['columns'])} columns"
+            console.print(f"… all {size} with --json", markup=False)
     console.print()
     for suggestion in answer["suggestions"] if answer["status"] != "clarify" else ():
         console.print(f"try: {_safe(suggestion)}", markup=False)
