@@ -100,8 +100,8 @@ class DagsterWebserver(_DagsterPart):
 
     def _arguments(self, place: Place) -> list[str]:
         address = ["--host", "127.0.0.1", "--port", str(self.port(place))]
-        # A connection older than a second is not used again: PostgreSQL may have been restarted since, and the page would
-        # fail once for each connection it still holds.
+        # A connection older than a second is not used again: PostgreSQL may have been restarted since, and the page
+        # would fail once for each connection it still holds.
         database = ["--db-pool-recycle", "1"]
         workspace = ["--workspace", self._workspace(place)]
         return ["dagster_webserver", *address, *workspace, *database, "--log-level", "warning"]
