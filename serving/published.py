@@ -32,6 +32,11 @@ class Published:
         self._questions = questions
         self._kept: View | None = None
 
+    @property
+    def kept(self) -> View | None:
+        """The view that was live at the last look."""
+        return self._kept
+
     def view(self) -> View:
         """The view that is live now."""
         with self._questions.connection() as connection:
