@@ -253,8 +253,10 @@ def test_a_second_load_ends_well_after_the_repair(stack: Stack) -> None:
 
 
 def test_down_leaves_no_process(stack: Stack) -> None:
-    pids = {part["pid"] for part in stack.status().values() if part["pid"]}
-    assert pids
+    home = Directory(stack.directory)
+    servers = [record.process for name in stack.status() if (record := home.record(name))]
+    everything = processes.family(servers)
+    assert len(everything) >= len(PARTS)
     stack.must("down")
+    assert [process for process in everything if process.is_alive()] == []
     assert processes.belonging_to(stack.directory) == []
-    assert {pid for pid in pids if Path(f"/proc/{pid}").exists()} == set()
