@@ -58,11 +58,13 @@ def search_text(plan: SearchPlan, quotes: Sequence[tuple[int, str]], *, zone: Zo
     """Comments found, (ticket id, quote) each, quoted word for word."""
     about = plan.query.strip()
     span = range_phrase(plan.time, zone, as_of)
+    authors = {value for one in plan.filters if one.dimension == "author_role" for value in one.values}
+    who = f"{'agent' if authors == {'agent'} else 'customer'} " if len(authors) == 1 else ""
     if not quotes:
-        return f"No comment was found about “{about}” {span}."
+        return f"No {who}comment was found about “{about}” {span}."
     tickets = len({ticket for ticket, _ in quotes})
     lines = [
-        f"{_capital(counted(len(quotes), 'comment'))} in {counted(tickets, 'ticket')} "
+        f"{counted(len(quotes), f'{who}comment')} in {counted(tickets, 'ticket')} "
         f"{'is' if len(quotes) == 1 else 'are'} nearest to “{about}” {span}:"
     ]
     lines += [f"- “{quote}” (ticket {ticket})" for ticket, quote in quotes[:_LISTED]]

@@ -73,6 +73,10 @@ def read_topic(scene: Scene, topic: intents.Topic) -> Reading:
     if not any(scene.word(at) not in FUNCTION and scene.tokens[at].kind is not Kind.SYMBOL for at in words):
         raise AskBack("about what? The topic is missing", ("What do customers say about late deliveries?",))
     query = scene.own_words(words)
+    said = scene.words([*topic.cue, *topic.scope])
+    author = intents.author(said)
+    if author is not None and all(one.dimension != "author_role" for one in filters):
+        filters.append(Condition("author_role", [author], False, topic.cue.start, topic.cue.stop - 1))
     scene.used.update(topic.cue, topic.words, topic.scope)
     time = scene.only_range()
     scene.used.update(range(topic.cue.start))

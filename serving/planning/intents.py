@@ -93,9 +93,14 @@ _SEARCH = (
     re.compile(r"\b(?:mention(?:s|ing|ed)?|mentions of) (?P<topic>.+)"),
     re.compile(r"\bwho (?:is |was |has |have )?(?:been )?(?:complain(?:s|ing|ed)?|mention(?:s|ing|ed)?|ask(?:s|ing|ed)?)(?: (?:about|for|of))?(?P<topic> .*)"),
 )  # fmt: skip
+_BY_AGENTS = re.compile(r"\b(?:agents?|internal notes?|colleagues|staff|support team)\b")
+_BY_CUSTOMERS = re.compile(
+    r"\b(?:customers?|people|users?|clients?|requesters?|they|everyone|everybody|folks|buyers?|complain(?:s|t|ts|ing|ed)?|feedback|opinions?|"
+    r"reviews|praise|compliments?|worries|concerns|sentiment|who)\b"
+)
 _ID = r"(?:(?:ticket|case|request|number|no|problem|incident) )*(?:# )?\d+"
 _GRAPH = (
-    ("incidents", re.compile(rf"\bincidents?(?: tickets?)? (?:of|for|linked to|attached to|under|belonging to|belong to|caused by|related to|tied to|on|from|with|connected to)(?: the)?(?: problem)? {_ID}|\bincidents?\b.*\b(?:belong to|linked to|attached to)\b.*\bproblem (?:ticket )?(?:# )?\d+|\bproblem (?:ticket )?(?:# )?\d+ (?:have|has|incidents?)")),
+    ("incidents", re.compile(rf"\bincidents?(?: tickets?)? (?:of|for|linked to|attached to|under|belonging to|belong to|caused by|related to|tied to|on|from|with|connected to)(?: the)?(?: problem)? {_ID}|\bincidents?\b.*\b(?:belong to|linked to|attached to)\b.*\bproblem (?:ticket )?(?:# )?\d+|\bproblem (?:ticket )?(?:# )?\d+ (?:have|has|incidents?)|\bincidents?(?: tickets?)? (?:(?:that|which) )?(?:(?:are|is|were) )?(?:of|linked to|attached to|under|belonging to|belong to|tied to|connected to|with)(?: (?:a|any|some|the|another|known))* problems?(?: tickets?)?\b(?! (?:# )?\d)|\blinked incidents\b")),
     ("escalations", re.compile(r"\bescalation (?:paths?|chains?|routes?|history|flows?)\b|\bescalated from\b.*\bto\b|\b(?:how|where|to whom|who) (?:was|were|did) .*\bescalated?\b|\bpath (?:of|did) .*\b(?:ticket|escalat)|\bwhich (?:groups|teams) did\b.*\b(?:go|pass|move|travel) through\b|\b(?:groups|teams)\b.*\b(?:handed|hand) (?:over|off)\b|\bhandoffs? between\b|\bescalations? (?:from|between)\b")),
     ("merged", re.compile(r"\bmerged\b|\bmerges?\b|\bduplicates? of\b")),
     ("follow_ups", re.compile(r"\bfollow ups?\b")),
@@ -244,6 +249,14 @@ def topic(text: Text) -> Topic | None:
         cue = text.tokens_of(found)
         return Topic(range(cue.start, words.start if words else cue.stop), words, scope)
     return None
+
+
+def author(said: str) -> str | None:
+    """Whose words are asked for, by the words that ask: `customer`, `agent`, or None where nothing says."""
+    agents, customers = _BY_AGENTS.search(said), _BY_CUSTOMERS.search(said)
+    if agents is not None and customers is not None:
+        return None
+    return "agent" if agents is not None else "customer" if customers is not None else None
 
 
 def relation(text: Text) -> tuple[str, list[range]] | None:
