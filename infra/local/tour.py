@@ -152,12 +152,12 @@ def _incidents_of(problem: int) -> Callable[[Json, Truth], str]:
     def compare(answer: Json, truth: Truth) -> str:
         expected = set(truth.incidents(problem))
         found = set(answer["ticket_ids"]) - {problem}
-        # A long list is cut; what is listed must be right, and its number is in the text.
         if not answer["truncated"]:
             _equal(sorted(found), sorted(expected))
-        elif not found <= expected:
+            return _count(len(found), "incident")
+        if not found or not found <= expected:
             raise Unequal(f"answer unlike the help desk: {sorted(found - expected)} do not belong to problem {problem}")
-        return f"{len(expected):,} incidents of problem {problem}"
+        return f"these {len(found):,} are among its {_count(len(expected), 'incident')}"
 
     return compare
 

@@ -123,7 +123,7 @@ def _ask_all(settings: Settings, console: "Console") -> None:
         console.print(f"  [bold cyan]{number}[/bold cyan]  [bold]{step.question}[/bold]")
         answer, equal = ask(settings, step)
         _show(console, answer)
-        console.print(f"     [green]= the help desk itself: {equal}[/green]\n")
+        console.print(f"     [green]= the help desk: {equal}[/green]\n")
 
 
 def _show(console: "Console", answer: dict[str, Any]) -> None:
