@@ -65,7 +65,7 @@ def _offsets_are_contiguous(connection: psycopg.Connection[Any], bootstrap: str,
 
 def _no_dead_letters(connection: psycopg.Connection[Any], stream: str) -> Finding:
     row = connection.execute(
-        "select count(*), min(reason) from ops.dead_letters where stream = %s and replayed_at is null", (stream,)
+        "select count(*), min(reason) from ops.dead_letters where stream = %s and settled is null", (stream,)
     ).fetchone()
     assert row is not None
     return Finding(

@@ -14,6 +14,8 @@ from assets.stores import postgres
 from assets.zendesk.errors import SyncBusy, SyncFenced
 from assets.zendesk.limiter import Stopped
 
+LEASE = "zendesk-sync"
+"""What whoever reads the account or loads its topics holds."""
 TTL_SECONDS = 8
 """A killed holder is followed within this time and one look a second."""
 _RENEW_SECONDS = 2.0

@@ -48,15 +48,25 @@ class _Change:
             self.months[month] += growth
 
 
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A record that cannot be loaded, as far as it could be read."""
+
+    message: Message
+    entity_id: int | None
+    ticket_id: int | None
+    reason: str
+
+
 @dataclass(slots=True)
 class _Batch:
     """A batch, sorted by stream, with only the newest copy of each row."""
 
     rows: dict[str, dict[Any, tuple[int, bytes, Message]]] = field(default_factory=lambda: defaultdict(dict))
     gone: dict[str, list[tuple[int, int | None, int]]] = field(default_factory=lambda: defaultdict(list))
-    corrections: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
+    corrections: list[tuple[int, int, dict[str, Any], int | None]] = field(default_factory=list)
     scrubbed: list[int] = field(default_factory=list)
-    bad: list[tuple[Message, int | None, str]] = field(default_factory=list)
+    bad: list[_Bad] = field(default_factory=list)
     positions: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -72,6 +82,8 @@ class Loader:
         self._epochs: dict[tuple[str, int], int] = {}
         self._next: dict[str, dict[int, int]] = {}
         self._staged: set[str] = set()
+        self._has_dead_letters = False
+        """Whether any are open: nearly never, and then no load looks for them."""
         self.changed: dict[str, int] = defaultdict(int)
         """Rows changed by this loader, by stream."""
         self.dead: dict[str, int] = defaultdict(int)
@@ -123,6 +135,9 @@ class Loader:
                 assignment.append(TopicPartition(topic, part, position))
             self._next[stream] = loaded
             self._flow.start(stream, loaded, ends)
+        self._has_dead_letters = bool(
+            self._connection.execute("select from ops.dead_letters where settled is null limit 1").fetchone()
+        )
         self._connection.commit()
         self._consumer.assign(assignment)
         return lost
@@ -195,6 +210,8 @@ class Loader:
                         self._purge(batch.scrubbed, known, load_seq, changes)
                 for correction in batch.corrections:
                     self._correct(*correction, load_seq, changes)
+                if self._has_dead_letters:
+                    self._settle(batch)
                 self._bury(batch.bad)
                 for stream, positions in self._next.items():
                     reached = self._flow.reached(stream, {**positions, **batch.positions.get(stream, {})})
@@ -214,8 +231,9 @@ class Loader:
             self._flow.published(stream)
         for stream, change in changes.items():
             self.changed[stream] += change.rows
-        for message, _, _ in batch.bad:
-            self.dead[topics.stream_of(str(message.topic()))] += 1
+        for bad in batch.bad:
+            self.dead[topics.stream_of(str(bad.message.topic()))] += 1
+            self._has_dead_letters = True
         # Only for lag tools: the database's offsets are the truth.
         self._consumer.commit(
             offsets=[
@@ -244,6 +262,7 @@ class Loader:
 
     def _take(self, batch: _Batch, stream: str, message: Message) -> None:
         entity_id: int | None = None
+        record: Any = None
         try:
             record = orjson.loads(message.value() or b"")
             if not isinstance(record, dict):
@@ -262,12 +281,12 @@ class Loader:
                 left_out = isinstance(payload, str) and payload.startswith("left out: ")
                 raise BadRow(f"payload: {payload if left_out else f'expected an object, got {type(payload).__name__}'}")
             if record.get("schema") == CORRECTION_SCHEMA:
-                batch.corrections.append((entity, version, payload))
+                batch.corrections.append((entity, version, payload, _ticket_of(stream, record)))
                 return
             line = TABLES[stream].line(entity, version, payload, parent_id)
         except (orjson.JSONDecodeError, BadRow) as error:
             reason = str(error) if isinstance(error, BadRow) else "value: not JSON"
-            batch.bad.append((message, entity_id, reason))
+            batch.bad.append(_Bad(message, entity_id, _ticket_of(stream, record), reason))
             return
         key = (parent_id, entity) if stream == "holidays" else entity
         held = batch.rows[stream].get(key)
@@ -301,18 +320,20 @@ class Loader:
         if stream not in self._staged:
             self._connection.execute(table.stage.encode())
             self._staged.add(stream)
-        rows = batch.rows[stream].values()
+        rows = batch.rows[stream]
         try:
-            self._copy(table.copy, [line for _, line, _ in rows])
+            self._copy(table.copy, [line for _, line, _ in rows.values()])
         except psycopg.DataError:
             # One row in a thousand may break the whole COPY: find it by itself.
-            for _, line, message in rows:
+            for key, (_, line, message) in list(rows.items()):
                 try:
                     self._copy(table.copy, [line])
                 except psycopg.DataError as error:
                     # The class of the error alone: its message may quote the row.
                     reason = f"PostgreSQL refuses the row: {type(error).__name__} ({error.sqlstate})"
-                    batch.bad.append((message, int(line.split(b"\t", 1)[0]), reason))
+                    record = orjson.loads(message.value() or b"")
+                    batch.bad.append(_Bad(message, int(record["id"]), _ticket_of(stream, record), reason))
+                    del rows[key]
         changed = self._connection.execute(table.upsert.encode(), {"load_seq": load_seq})
         for month, count, new in changed.fetchall():
             change.add(month, count, new)
@@ -384,8 +405,16 @@ class Loader:
             (ids, list(touched), load_seq),
         )
 
+        self._forget_letters(tickets, settled="scrubbed")
+
     def _correct(
-        self, comment_id: int, version: int, comment: dict[str, Any], load_seq: int, changes: dict[str, _Change]
+        self,
+        comment_id: int,
+        version: int,
+        comment: dict[str, Any],
+        ticket_id: int | None,
+        load_seq: int,
+        changes: dict[str, _Change],
     ) -> None:
         """Bring a redaction or privacy change into the comment and into the audit that first held its text."""
         patch = {name: comment[name] for name in _CORRECTED if name in comment}
@@ -417,6 +446,9 @@ class Loader:
             """.encode(),
             parameters,
         ).fetchone()
+        if ticket_id is not None:
+            # Whether or not the row is held: a dead letter may hold the only copy of what was redacted.
+            self._forget_letters([ticket_id], comment_id=comment_id)
         if row is None:
             return
         ticket_id, month, is_redacted = row
@@ -445,11 +477,48 @@ class Loader:
         for (event_month,) in event_months:
             changes["ticket_events"].add(event_month, 1, 0)
 
-    def _bury(self, bad: list[tuple[Message, int | None, str]]) -> None:
+    def _settle(self, batch: _Batch) -> None:
+        """A later copy of a row that loads does away with the dead letter of an earlier one."""
+        for stream, rows in batch.rows.items():
+            ids = [int(line.split(b"\t", 1)[0]) for _, line, _ in rows.values()]
+            self._connection.execute(
+                """
+                update ops.dead_letters set settled = 'newer copy'
+                where stream = %s and entity_id = any(%s) and settled is null
+                """,
+                (stream, ids),
+            )
+
+    def _forget_letters(self, tickets: list[int], *, comment_id: int | None = None, settled: str | None = None) -> None:
+        """Take the text of these tickets out of dead letters; `comment_id` narrows it to that comment and the audits.
+
+        Where a letter's ticket could not be read, its digits anywhere in the body count: better one text too few.
+        """
+        self._connection.execute(
+            """
+            update ops.dead_letters d set body = null, erased_at = now(), settled = coalesce(d.settled, %(settled)s)
+            where d.body is not null and exists (
+                select from unnest(%(tickets)s::bigint[]) as t (id)
+                where d.ticket_id = t.id
+                   or d.ticket_id is null and position(convert_to(t.id::text, 'UTF8') in d.body) > 0
+            ) and (%(comment)s::bigint is null or d.stream <> 'ticket_comments' or d.entity_id is null
+                   or d.entity_id = %(comment)s)
+              and d.stream = any(%(streams)s)
+            """,
+            {
+                "tickets": tickets,
+                "comment": comment_id,
+                "settled": settled,
+                "streams": ["tickets", *_TICKET_TABLES] if comment_id is None else ["ticket_comments", "ticket_events"],
+            },
+        )
+
+    def _bury(self, bad: list[_Bad]) -> None:
         """Set records aside that no table can hold: a row in this transaction, a copy in the dead-letter topic."""
         if not bad:
             return
-        for message, entity_id, reason in bad:
+        for each in bad:
+            message, reason = each.message, each.reason
             topic, stream = str(message.topic()), topics.stream_of(str(message.topic()))
             logger.warning(
                 "record set aside",
@@ -457,10 +526,20 @@ class Loader:
             )
             self._connection.execute(
                 """
-                insert into ops.dead_letters (topic, part, record_offset, stream, entity_id, reason, body)
-                values (%s, %s, %s, %s, %s, %s, %s) on conflict (topic, part, record_offset) do nothing
+                insert into ops.dead_letters
+                    (topic, part, record_offset, stream, entity_id, ticket_id, reason, body)
+                values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (topic, part, record_offset) do nothing
                 """,
-                (topic, message.partition(), message.offset(), stream, entity_id, reason, message.value()),
+                (
+                    topic,
+                    message.partition(),
+                    message.offset(),
+                    stream,
+                    each.entity_id,
+                    each.ticket_id,
+                    reason,
+                    message.value(),
+                ),
             )
             self._producer.produce(
                 topics.dead_letters(stream),
@@ -473,6 +552,11 @@ class Loader:
                     "reason": reason,
                 },
             )
+        tickets = [each.ticket_id for each in bad if each.ticket_id is not None]
+        scrubbed = self._connection.execute(
+            f"select id from zendesk.tickets where id = any(%s) and {SCRUBBED}".encode(), (tickets,)
+        ).fetchall()
+        self._forget_letters([row[0] for row in scrubbed], settled="scrubbed")
         if self._producer.flush(30):
             raise kafka.KafkaStoreError("Kafka does not take dead letters: the batch was undone; run the sync again")
 
@@ -531,3 +615,16 @@ _PATCH = (
     "(select coalesce(jsonb_object_agg(p.key, p.value), '{{}}'::jsonb)"
     " from jsonb_each(%(patch)s::jsonb) as p where {0} ? p.key)"
 )
+
+
+def _ticket_of(stream: str, record: Any) -> int | None:
+    """The ticket that a record speaks of, as far as it says so itself."""
+    if not isinstance(record, dict):
+        return None
+    payload = record.get("payload")
+    named = payload.get("ticket_id") if isinstance(payload, dict) else None
+    hangs_on = record.get("parent_id") if stream in _TICKET_TABLES else None
+    for value in (record.get("id") if stream == "tickets" else None, named, hangs_on):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+            return value
+    return None

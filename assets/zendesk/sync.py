@@ -27,15 +27,15 @@ from assets.zendesk.errors import (
 )
 from assets.zendesk.exporter import Exporter, Outbox, Progress
 from assets.zendesk.flow import Flow
-from assets.zendesk.lease import Lease
+from assets.zendesk.lease import LEASE, Lease
 from assets.zendesk.limiter import Stopped
 from assets.zendesk.loader import Loader
+from assets.zendesk.loading import open_loader
 from assets.zendesk.state import State
 from assets.zendesk.streams import DAILY, EXPORTS, LISTINGS, STREAMS
 
 logger = logging.getLogger(__name__)
 
-LEASE = "zendesk-sync"
 BEHIND_SECONDS = 300
 """Lag from which a stream counts as behind."""
 _CYCLE_SECONDS = 30.0
@@ -385,8 +385,7 @@ def _session(
         flow = Flow(halt)
         loader = Loader(postgres_url, bootstrap, topics.ensure(bootstrap), flow)
         stack.callback(loader.close)
-        for stream in loader.open(state.begun()):
-            state.forget("ticket_events" if stream == "ticket_comments" else stream)
+        open_loader(loader, state)
         failures: list[BaseException] = []
 
         def load() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 
+from assets.zendesk.lease import LEASE
 from assets.zendesk.records import parse_moment
 from assets.zendesk.streams import STREAMS
-from assets.zendesk.sync import LEASE
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _COMMANDS = {
     "doctor": ("stack", "doctor", "Check connections, versions, credentials and permissions."),
     "migrate": ("stack", "migrate", "Create or upgrade schemas, tables and logins."),
     "sync": ("sync", "sync", "Copy the help desk: once, or following it."),
+    "dlq": ("dlq", "app", "List, show and replay records that could not be loaded."),
     "build": ("build", "build", "Build analytics, embeddings or the graph."),
     "serve": ("serve", "serve", "Serve the API."),
     "ask": ("ask", "ask", "Ask one question."),
