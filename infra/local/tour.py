@@ -44,7 +44,7 @@ class Step:
 
     question: str
     tier: str
-    compare: Callable[[Json, Truth], str]
+    compare: Callable[[Json, World], str]
     """Says what was found equal; raises Unequal where it is not."""
     budget_usd: float = 0.01
     cache: str = "refresh"
@@ -78,7 +78,7 @@ def ask(settings: Settings, step: Step) -> tuple[dict[str, Any], str]:
         while True:
             answer = _answer(client, step)
             try:
-                return answer, step.compare(answer, Truth(world_at(settings, as_of(answer))))
+                return answer, step.compare(answer, world_at(settings, as_of(answer)))
             except Unequal:
                 if attempt == _TRIES:
                     raise
@@ -138,19 +138,19 @@ def last_month(now: datetime) -> tuple[datetime, datetime]:
     return (end - timedelta(days=1)).replace(day=1), end
 
 
-def _created_by_channel(now: datetime) -> Callable[[Json, Truth], str]:
-    def compare(answer: Json, truth: Truth) -> str:
+def _created_by_channel(now: datetime) -> Callable[[Json, World], str]:
+    def compare(answer: Json, world: World) -> str:
         start, end = (int(moment.timestamp()) for moment in last_month(now))
-        expected = truth.by("channel", start, end)
+        expected = Truth(world).by("channel", start, end)
         _equal(_breakdown(answer), expected)
         return f"{sum(expected.values()):,} tickets in {len(expected)} channels"
 
     return compare
 
 
-def _incidents_of(problem: int) -> Callable[[Json, Truth], str]:
-    def compare(answer: Json, truth: Truth) -> str:
-        expected = set(truth.incidents(problem))
+def _incidents_of(problem: int) -> Callable[[Json, World], str]:
+    def compare(answer: Json, world: World) -> str:
+        expected = set(Truth(world).incidents(problem))
         found = set(answer["ticket_ids"]) - {problem}
         if not answer["truncated"]:
             _equal(sorted(found), sorted(expected))
@@ -162,7 +162,8 @@ def _incidents_of(problem: int) -> Callable[[Json, Truth], str]:
     return compare
 
 
-def _figures_are_right(answer: Json, truth: Truth) -> str:
+def _figures_are_right(answer: Json, world: World) -> str:
+    truth = Truth(world)
     names = [column["name"] for column in answer["columns"]]
     checked = 0
     for row in (dict(zip(names, cells, strict=True)) for cells in answer["rows"]):
@@ -181,15 +182,18 @@ def _figures_are_right(answer: Json, truth: Truth) -> str:
         checked += 1
     if not checked:
         raise Unequal("answer without evidence: it gives no figure")
-    quotes = f", and {_quotes_are_verbatim(answer, truth)}" if answer["citations"] else ""
+    quotes = f", and {_quotes_are_verbatim(answer, world)}" if answer["citations"] else ""
     return f"{checked} figures{quotes}"
 
 
-def _quotes_are_verbatim(answer: Json, truth: Truth) -> str:
+def _quotes_are_verbatim(answer: Json, world: World) -> str:
     citations = answer["citations"]
     if not citations:
         raise Unequal("answer without evidence: it quotes no comment")
-    comments = {comment.id: comment for _, comment in truth.comments()}
+    # Deleted tickets keep their comments, and a search may find them; scrubbed ones lose them.
+    comments = {
+        comment.id: comment for ticket in world.tickets.values() if not ticket.scrubbed for comment in ticket.comments
+    }
     for citation in citations:
         comment = comments.get(citation["comment_id"])
         if comment is None:
