@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from assets.settings import Settings, load_settings
 from serving import openai
@@ -38,7 +39,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             _log.info("serving opened: policy %s", state.policy.version)
             yield {"serving": state, "readiness": Readiness(state)}
 
-    app = FastAPI(title="Switchdesk", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    # The documentation page comes from this process: a closed network shows it too, and no third party is asked.
+    app = FastAPIOffline(title="Switchdesk", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.include_router(router)
     app.include_router(openai.router)
