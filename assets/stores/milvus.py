@@ -22,6 +22,8 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from assets.settings import SwitchdeskError
 
 ALIAS = "comment_embeddings"
+# A gRPC server hangs up on clients that ping more often than each five minutes; pymilvus would each ten seconds.
+_KEEPALIVE = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": False}
 CHUNKS_PER_COMMENT = 256
 """The key of a vector is comment id * 256 + chunk: a replayed write replaces instead of adding."""
 
@@ -141,7 +143,7 @@ class Milvus:
     def _client(self) -> MilvusClient:
         with self._opening:
             if self._opened is None:
-                self._opened = MilvusClient(uri=self._url, timeout=min(self._timeout, 10.0))
+                self._opened = MilvusClient(uri=self._url, timeout=min(self._timeout, 10.0), grpc_options=_KEEPALIVE)
             return self._opened
 
     def version(self) -> str:
