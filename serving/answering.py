@@ -25,7 +25,7 @@ from serving.planning.plan import (
     SearchPlan,
     TemplatePlan,
 )
-from serving.planning.planner import read
+from serving.planning.planner import ask_back, read
 from serving.policy import Policy, Tier
 from serving.published import Published, View
 from serving.question import Question
@@ -141,7 +141,7 @@ class Answering:
             assert view.semantics is not None
             as_of = question.as_of(view.snapshot)
             understood = await self.reader.read(question, way.reading, view.semantics, as_of, draft)
-            plan = understood or _asked_back(way.reading)
+            plan = understood or ask_back(way.reading, semantics=view.semantics)
         draft.plan = _json(plan)
         draft.range = compose.plan_range(plan)
         match plan:
@@ -270,7 +270,8 @@ class Answering:
         if question.cache is CacheUse.OFF or answer.status is not Status.ANSWERED or not unmoved:
             return
         failed = any(attempt.outcome is not Outcome.ANSWERED for attempt in draft.attempts)
-        await self.cache.put(key, answer, datetime.now(UTC), ttl_seconds=_SECOND_TRY_SECONDS if failed else None)
+        ttl_seconds = _SECOND_TRY_SECONDS if failed else None
+        await self.cache.put(key, answer, datetime.now(UTC), database=view.database, ttl_seconds=ttl_seconds)
 
     async def _key(self, question: Question, view: View, way: Way) -> str:
         as_of: datetime | None = question.as_of(view.snapshot)
@@ -309,15 +310,6 @@ def _pieces(text: str) -> Iterator[str]:
             start = at
     if text:
         yield text[start:]
-
-
-def _asked_back(reading: Reading) -> ClarifyPlan:
-    """What is asked where neither rules nor a model are sure: a wrong number costs more than a question back."""
-    plan = reading.plan
-    if isinstance(plan, ClarifyPlan):
-        return plan
-    words = f" ({', '.join(reading.unknown_words)})" if reading.unknown_words else ""
-    return ClarifyPlan(reason=f"not all of the question is understood{words}", suggestions=(reading.echo,))
 
 
 def _json(plan: Plan) -> dict[str, Any]:

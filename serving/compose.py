@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,12 +19,54 @@ def metric_text(plan: MetricPlan, table: Table, *, zone: ZoneInfo, as_of: dateti
     span = range_phrase(plan.time, zone, as_of)
     if not table.rows or not table.metrics:
         return f"There is nothing to count {span}."
+    asked = asked_of_rows(plan, table)
+    if asked is not None and plan.share_of:
+        return "\n".join([_share(plan, table, asked, span), *_rows_text(table)])
+    if asked is not None and plan.is_mean:
+        return _mean(plan, table, asked, span)
     if table.dimensions or plan.time.grain is not None:
         return _breakdown(plan, table, span)
     parts = [
-        f"{_label(table.columns[at])}: {humanise(table.rows[0][at], table.columns[at].unit)}" for at in table.metrics
+        f"{label(table.columns[at])}: {humanise(table.rows[0][at], table.columns[at].unit)}" for at in table.metrics
     ]
     return f"{'; '.join(parts)} {span}."
+
+
+def asked_of_rows(plan: MetricPlan, table: Table) -> float | None:
+    """The share of some rows, or their mean, where the plan asks for one and the table holds all of them."""
+    if table.truncated or not table.metrics:
+        return None
+    values = [number(row[table.metrics[0]]) or 0 for row in table.rows]
+    if plan.share_of and len(table.dimensions) == 1:
+        part = [
+            value for value, row in zip(values, table.rows, strict=True) if row[table.dimensions[0]] in plan.share_of
+        ]
+        return sum(part) / sum(values) if sum(values) else None
+    if plan.is_mean and len(table.dimensions) == 1:
+        return sum(values) / len(values) if values else None
+    return None
+
+
+def _share(plan: MetricPlan, table: Table, share: float, span: str) -> str:
+    at, column = table.metrics[0], table.columns[table.dimensions[0]]
+    whole = sum(number(row[at]) or 0 for row in table.rows)
+    name = label(column).lower()
+    if isinstance(plan.share_of[0], bool):
+        part = name if plan.share_of[0] else f"not {name}"
+    else:
+        part = f"{name} {' or '.join(str(value) for value in plan.share_of)}"
+    counts = f"{humanise(round(share * whole), None)} of {humanise(whole, table.columns[at].unit)}"
+    return f"{humanise(share, 'share')} of {label(table.columns[at]).lower()} {span} are {part}: {counts}."
+
+
+def _mean(plan: MetricPlan, table: Table, mean: float, span: str) -> str:
+    column = table.columns[table.metrics[0]]
+    whole = sum(number(row[table.metrics[0]]) or 0 for row in table.rows)
+    grain = plan.time.grain.value if plan.time.grain else "period"
+    return (
+        f"{label(column)} {span}: {humanise(round(mean, 2), column.unit)} a {grain} on average, "
+        f"{humanise(whole, column.unit)} in {counted(len(table.rows), grain)}."
+    )
 
 
 def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: datetime) -> str:
@@ -34,21 +75,21 @@ def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: da
         if not table.rows:
             return f"There is no ticket {plan.ticket_id}."
         facts = "; ".join(
-            f"{_label(column)}: {_shown(column, cell)}"
+            f"{label(column)}: {_shown(column, cell)}"
             for column, cell in zip(table.columns, table.rows[0], strict=True)
             if cell is not None and column.role != "id"
         )
         return f"Ticket {plan.ticket_id}: {facts}."
     if not table.rows:
         return f"No ticket matches {range_phrase(plan.time, zone, as_of)}."
-    many = f"the first {len(table.rows)} tickets" if table.truncated else counted(len(table.rows), "ticket")
-    what = {
-        "ticket_list": _capital(many),
-        "oldest_open": f"The oldest open: {many}",
-        "most_replies": f"Most replies: {many}",
-    }[plan.template]
-    lines = [f"{what} {range_phrase(plan.time, zone, as_of)}."]
-    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    shown, total = len(table.rows), max(table.total or 0, len(table.rows))
+    many = counted(total, "open ticket" if plan.template == "oldest_open" else "ticket")
+    if plan.template == "most_replies":
+        many += " with agent replies"
+    first = {"ticket_list": "newest", "oldest_open": "oldest", "most_replies": "most replied to"}[plan.template]
+    cut = f"; the {shown:,} {first} are listed" if total > shown else f", {first} first" if shown > 1 else ""
+    lines = [f"{many} {range_phrase(plan.time, zone, as_of)}{cut}."]
+    lines += [f"- {_ticket_text(table, row)}" for row in table.rows[:_LISTED]]
     if len(table.rows) > _LISTED:
         lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
     return "\n".join(lines)
@@ -67,7 +108,7 @@ def search_text(plan: SearchPlan, quotes: Sequence[tuple[int, str]], *, zone: Zo
         f"{counted(len(quotes), f'{who}comment')} in {counted(tickets, 'ticket')} "
         f"{'is' if len(quotes) == 1 else 'are'} nearest to “{about}” {span}:"
     ]
-    lines += [f"- “{quote}” (ticket {ticket})" for ticket, quote in quotes[:_LISTED]]
+    lines += [f"- “{' '.join(quote.split())}” (ticket {ticket})" for ticket, quote in quotes[:_LISTED]]
     return "\n".join(lines)
 
 
@@ -88,9 +129,10 @@ def graph_text(plan: GraphPlan, table: Table) -> str:
     one, many = _RELATIONS[plan.relation]
     if not table.rows:
         return f"No {one} was found{about}."
-    count = f"the first {len(table.rows):,}" if table.truncated else f"{len(table.rows):,}"
-    lines = [f"{_capital(count)} {one if len(table.rows) == 1 else many}{about}:"]
-    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    total = max(table.total or 0, len(table.rows))
+    cut = f"; the first {len(table.rows):,} are listed" if total > len(table.rows) else ""
+    lines = [f"{total:,} {one if total == 1 else many}{about}{cut}:"]
+    lines += [f"- {_link_text(table, row)}" for row in table.rows[:_LISTED]]
     if len(table.rows) > _LISTED:
         lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
     return "\n".join(lines)
@@ -131,24 +173,6 @@ def humanise(cell: Cell, unit: str | None) -> str:
     if unit is None or unit == "number":
         return shown
     return f"{shown} {unit[:-1] if value == 1 and unit.endswith('s') else unit}"
-
-
-def change_text(parts: Sequence[tuple[MetricPlan, Table]], *, zone: ZoneInfo, as_of: datetime) -> str | None:
-    """How one number moved between two ranges, where the figures hold it for both; the later range is the news."""
-    single = [(plan, table) for plan, table in parts if table.value is not None and plan.time.from_ is not None]
-    for (plan, table), (other, before) in itertools.combinations(single, 2):
-        if plan.metrics != other.metrics or plan.filters != other.filters or plan.time.from_ == other.time.from_:
-            continue
-        pair = sorted([(plan, table), (other, before)], key=lambda part: str(part[0].time.from_))
-        (earlier, old), (later, new) = pair
-        was, now = old.value or 0, new.value or 0
-        verb = "stayed the same" if was == now else "rose" if now > was else "fell"
-        column = new.columns[0]
-        return (
-            f"{_label(column)} {verb}: {humanise(old.value, column.unit)} {range_phrase(earlier.time, zone, as_of)}, "
-            f"{humanise(new.value, column.unit)} {range_phrase(later.time, zone, as_of)}."
-        )
-    return None
 
 
 def long_table(parts: Sequence[tuple[MetricPlan, Table]], *, zone: ZoneInfo) -> Table:
@@ -197,7 +221,7 @@ def _breakdown(plan: MetricPlan, table: Table, span: str) -> str:
     column = table.columns[at]
     held = [(number(row[at]), row) for row in table.rows]
     valued = [(value, row) for value, row in held if value is not None]
-    name = _label(column)
+    name = label(column)
     if not valued:
         return f"{name} {span}: no value in any of {counted(len(table.rows), 'row')}."
     series = plan.time.grain is not None and len(table.dimensions) == 1
@@ -222,23 +246,27 @@ def _breakdown(plan: MetricPlan, table: Table, span: str) -> str:
             else "."
         )
     ]
-    lines += [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
+    return "\n".join([*lines, *_rows_text(table)])
+
+
+def _rows_text(table: Table) -> list[str]:
+    lines = [f"- {_row_text(table, row)}" for row in table.rows[:_LISTED]]
     if len(table.rows) > _LISTED:
         lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
-    return "\n".join(lines)
+    return lines
 
 
 def _row_text(table: Table, row: Sequence[Cell]) -> str:
     ids = [
-        f"{_label(column).lower()} {cell}"
+        f"{label(column).lower()} {cell}"
         for column, cell in zip(table.columns, row, strict=True)
         if column.role == "id" and cell is not None
     ]
     names = [
-        _dimension(column, cell) for column, cell in zip(table.columns, row, strict=True) if column.role == "dimension"
+        member_text(column, cell) for column, cell in zip(table.columns, row, strict=True) if column.role == "dimension"
     ]
     values = [
-        humanise(cell, column.unit) if len(table.metrics) == 1 else f"{_label(column)} {humanise(cell, column.unit)}"
+        humanise(cell, column.unit) if len(table.metrics) == 1 else f"{label(column)} {humanise(cell, column.unit)}"
         for column, cell in zip(table.columns, row, strict=True)
         if column.role == "metric" and (cell is not None or not table.ticket_ids)
     ]
@@ -246,15 +274,79 @@ def _row_text(table: Table, row: Sequence[Cell]) -> str:
     return f"{head}: {', '.join(values)}" if head and values else head or ", ".join(values)
 
 
+def _ticket_text(table: Table, row: Sequence[Cell]) -> str:
+    """A ticket of a list: what it is about, where it stands, who has it, how old it is."""
+    held = {column.name: cell for column, cell in zip(table.columns, row, strict=True) if cell is not None}
+    parts = [str(held[name]) for name in ("status", "priority", "group") if name in held]
+    if "assignee" in table.names:
+        parts.append(str(held.get("assignee", "no assignee")))
+    if "created_at" in held:
+        parts.append(f"created {_shown_time(str(held['created_at']))}")
+    if "age_minutes" in held:
+        parts.append(f"open for {humanise(held['age_minutes'], 'minutes')}")
+    if "agent_replies" in held:
+        parts.append(counted(int(number(held["agent_replies"]) or 0), "agent reply").replace("replys", "replies"))
+    subject = f" “{_plain(str(held['subject']))}”" if "subject" in held else ""
+    return f"ticket {held.get('ticket_id')}{subject}: {', '.join(parts)}"
+
+
+def _link_text(table: Table, row: Sequence[Cell]) -> str:
+    """One link: who or what, then what hangs on it."""
+    held = {column.name: cell for column, cell in zip(table.columns, row, strict=True) if cell is not None}
+    parts: list[str] = []
+    if "requester" in held or "requester_id" in held:
+        parts.append(str(held.get("requester") or f"requester {held['requester_id']}"))
+        parts.append(f"came back {_times(held.get('repeats'))}, soonest after {_days(held.get('shortest_days'))}")
+        return ": ".join([parts[0], f"{parts[1]} (tickets {held.get('ticket_ids', '')})"])
+    if "from_group" in held or "to_group" in held:
+        way = f"{held.get('from_group', 'no group')} to {held.get('to_group', 'no group')}"
+        if "moves" in held:
+            return f"{way}: {counted(int(number(held['moves']) or 0), 'move')} of {_tickets(held.get('tickets'))}"
+        return f"{_shown_time(str(held.get('at', '')))}: {way}"
+    head = f"ticket {held.get('ticket_id')}"
+    if "subject" in held:
+        head += f" “{_plain(str(held['subject']))}”"
+    for name, words in (("merged_into", "merged into"), ("follows_up", "follows"), ("problem_id", "of problem")):
+        if name in held:
+            parts.append(f"{words} {held[name]}")
+    if "relation" in held:
+        parts.append(str(held["relation"]).replace("_", " "))
+    if "status" in held:
+        parts.append(str(held["status"]))
+    if "created_at" in held:
+        parts.append(f"created {_shown_time(str(held['created_at']))}")
+    if "incidents" in held:
+        span = [_shown_time(str(held[name]))[:10] for name in ("first_at", "last_at") if name in held]
+        parts.append(
+            f"{counted(int(number(held['incidents']) or 0), 'incident')} from {' to '.join(dict.fromkeys(span))}"
+        )
+    return f"{head}: {', '.join(parts)}" if parts else head
+
+
+def _times(cell: Cell) -> str:
+    many = int(number(cell) or 0)
+    return {1: "once", 2: "twice"}.get(many, f"{many:,} times")
+
+
+def _days(cell: Cell) -> str:
+    days = number(cell)
+    return "some days" if days is None else _duration(float(days) * 1440)
+
+
+def _tickets(cell: Cell) -> str:
+    return counted(int(number(cell) or 0), "ticket")
+
+
 def _names(table: Table, row: Sequence[Cell]) -> str:
-    return ", ".join(_dimension(table.columns[at], row[at]) for at in table.dimensions)
+    return ", ".join(member_text(table.columns[at], row[at]) for at in table.dimensions)
 
 
-def _dimension(column: Column, cell: Cell) -> str:
+def member_text(column: Column, cell: Cell) -> str:
+    """A value of a dimension in words."""
     if cell is None:
-        return f"no {_label(column).lower()}"
+        return f"no {label(column).lower()}"
     if isinstance(cell, bool):
-        return f"{_label(column).lower()}: {_shown(column, cell)}"
+        return f"{label(column).lower()}: {_shown(column, cell)}"
     return _shown(column, cell)
 
 
@@ -279,7 +371,8 @@ def _plain(text: str) -> str:
     return short if len(short) <= 120 else f"{short[:119]}…"
 
 
-def _label(column: Column) -> str:
+def label(column: Column) -> str:
+    """A column's name as a heading."""
     return _capital(column.label)
 
 

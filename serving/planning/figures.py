@@ -15,6 +15,7 @@ from serving.planning.plan import (
     MetricPlan,
     Operator,
     Reading,
+    Scalar,
 )
 from serving.planning.scene import EXAMPLES, AskBack, Scene
 from serving.planning.times import Means
@@ -39,11 +40,13 @@ def read_figure(scene: Scene) -> Reading:
     _account(scene, scene.semantics.metrics[found.metrics[0]])
     made = [*found.filters, *limits, *conditions.conditions(scene, found.metrics[0])]
     groups = _contrast(scene, made, groups)
-    groups = _spread(scene, made, groups)
+    groups, share = _spread(scene, made, groups, found)
     _check_dimensions(scene, found.metrics, [one.dimension for one in made], groups)
     if "assignee" in groups and all(one.dimension != "assignee" for one in made):
         made.append(Condition("assignee", [], False, -1, -1, Operator.IS_NOT_NULL))
         scene.notes.append("tickets without an assignee are left out")
+    if order is not None:
+        made += _named_only(scene, groups, made)
     filters = filters_of(scene, made)
     metric = scene.semantics.metrics[found.metrics[0]]
     if order is not None and scene.word(0) == "when":
@@ -62,7 +65,12 @@ def read_figure(scene: Scene) -> Reading:
             limit = orders.TIES
             scene.notes.append(f"the first {limit} are shown, so that ties are seen")
     base = MetricPlan(
-        metrics=tuple(dict.fromkeys(found.metrics)), group_by=tuple(groups), filters=filters, order_by=sort, limit=limit
+        metrics=tuple(dict.fromkeys(found.metrics)),
+        group_by=tuple(groups),
+        filters=filters,
+        order_by=sort,
+        limit=limit,
+        share_of=tuple(share),
     )
     if older is not None:
         return aged(scene, base, older)
@@ -140,26 +148,42 @@ def _contrast(scene: Scene, made: list[Condition], groups: list[str]) -> list[st
     return groups
 
 
-def _spread(scene: Scene, made: list[Condition], groups: list[str]) -> list[str]:
-    """A share of one value is shown as the counts of all values of its dimension, so that the whole is seen."""
+def _named_only(scene: Scene, groups: list[str], made: list[Condition]) -> list[Condition]:
+    """A ranking of organizations is one of those that have a name."""
+    if "organization" not in groups or any(one.dimension == "organization" for one in made):
+        return []
+    scene.notes.append("tickets without an organization are left out")
+    return [Condition("organization", [], False, -1, -1, Operator.IS_NOT_NULL)]
+
+
+def _spread(
+    scene: Scene, made: list[Condition], groups: list[str], found: measures.Measure
+) -> tuple[list[str], list[Scalar]]:
+    """A share of one value is shown beside the counts of all values of its dimension, so that the whole is seen."""
     where_said = [
         at for at in range(len(scene.tokens)) if scene.word(at) in ("percent", "%", "share", "proportion", "fraction")
     ]
     where_said = [at for at in where_said if at not in scene.used]
     if not where_said:
-        return groups
+        return groups, []
     candidates = [one for one in made if one.first >= 0 and one.op is None]
     if not groups and len(candidates) >= 1:
         one = candidates[-1]
+        dimension = scene.semantics.dimensions[one.dimension]
+        if dimension.type == "list":
+            said = ", ".join(str(value) for value in one.values)
+            raise AskBack(
+                f"a ticket can have several {dimension.label.lower()}s, so they are counted, not shared out",
+                (f"How many tickets have the tag {said}?", "Top 10 tags last month"),
+            )
         made.remove(one)
         scene.used.update(where_said)
-        label = scene.semantics.dimensions[one.dimension].label.lower()
-        scene.notes.append(f"the share is that row's part of all rows: tickets are shown by {label}")
-        return [one.dimension]
+        adds_up = all(scene.semantics.metrics[name].is_additive for name in found.metrics)
+        return [one.dimension], list(one.values) if adds_up and not one.negated and len(found.metrics) == 1 else []
     if groups:
         scene.used.update(where_said)
         scene.notes.append("a share is that row's part of all rows")
-    return groups
+    return groups, []
 
 
 def _check_dimensions(scene: Scene, metrics: Sequence[str], filters: Sequence[str], groups: Sequence[str]) -> None:
@@ -199,6 +223,7 @@ def _nothing(scene: Scene, order: orders.Order | None, groups: list[str], limits
 
 def _measured_by_default(scene: Scene, order: orders.Order, groups: list[str], metric: str) -> Reading:
     made = conditions.conditions(scene, metric)
+    made += _named_only(scene, groups, made)
     _check_dimensions(scene, [metric], [one.dimension for one in made], groups)
     scene.notes.append(f"{order.word} is read by tickets created")
     descending = order.is_descending(scene.semantics.metrics[metric])

@@ -182,6 +182,9 @@ class Lexicon:
         self.families = _families(semantics)
 
     def _add(self, text: str, meaning: Meaning) -> None:
+        if "&" in text:
+            self._add(text.replace("&", " and "), meaning)
+            text = text.replace("&", " ")
         key = phrase(text)
         if key:
             meanings = self._phrases.setdefault(key, [])
@@ -207,6 +210,8 @@ class Lexicon:
         for first in range(len(tokens)):
             keys: set[tuple[str, ...]] = {()}
             for last in range(first, min(first + self._longest + 2, len(tokens))):
+                if tokens[last].text == "&" and last > first:
+                    continue
                 if tokens[last].kind is Kind.SYMBOL:
                     break
                 longer = {(*key, tokens[last].stem) for key in keys}

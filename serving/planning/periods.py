@@ -137,7 +137,8 @@ def timed(scene: Scene, base: MetricPlan, found: measures.Measure, order: orders
             time = time.model_copy(update={"grain": grain})
     plan = base.model_copy(update={"time": time})
     if found.mean_over is not None:
-        scene.notes.append(f"the mean per {found.mean_over} is that over all rows shown, empty periods included")
+        scene.notes.append("periods without any count as 0")
+        plan = plan.model_copy(update={"is_mean": True})
     return done(scene, plan, _said(scene, plan))
 
 

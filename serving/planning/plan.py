@@ -73,6 +73,10 @@ class MetricPlan(_Frozen):
     order_by: tuple[str, ...] = Field(default=(), max_length=5)
     """Metric or dimension names, `-` before one for descending; `time` is the period."""
     limit: int | None = Field(default=None, ge=1, le=10_000)
+    share_of: tuple[Scalar, ...] = Field(default=(), max_length=100)
+    """Members of the one dimension grouped by whose part of all rows is the answer: "what percent came by chat"."""
+    is_mean: bool = False
+    """The mean over the periods is the answer: "average tickets per day"."""
 
 
 class TemplatePlan(_Frozen):
@@ -111,7 +115,7 @@ class ComplexPlan(_Frozen):
     """A why, a comparison with reasons, a root cause: figures, quotes and relations together, then a synthesis."""
 
     kind: Literal["complex"] = "complex"
-    metrics: tuple[MetricPlan, ...] = Field(default=(), max_length=6)
+    metrics: tuple[MetricPlan, ...] = Field(default=(), max_length=12)
     search: SearchPlan | None = None
     graph: GraphPlan | None = None
 

@@ -17,12 +17,16 @@ from serving.planning.plan import (
 from serving.planning.scene import AskBack, Scene, month_before
 from serving.planning.times import earlier
 from serving.planning.wording import when, where
+from serving.semantics.catalogue import Metric
 
 _SLOW = {"slow", "slower", "fast", "faster", "late", "delay", "delays", "delayed", "waiting", "wait"}
 
 
 _SLICES = ("product", "reason", "group", "channel")
 """Dimensions along which a change is looked at."""
+_MOST_SLICES = 100
+_CASES = {"created_at": "tickets created", "solved_at": "tickets solved", "rated_at": "ratings"}
+"""What counts the cases behind an average or a share, by its date."""
 
 
 def read_reasons(scene: Scene) -> Reading:
@@ -46,20 +50,23 @@ def read_reasons(scene: Scene) -> Reading:
         MetricPlan(metrics=(name,), filters=filters, time=then_range),
         MetricPlan(metrics=(name,), filters=filters, time=with_grain(spanning(before, span), metric)),
     ]
+    counted = () if metric.is_additive else _cases(scene, metric)
     for dimension in _SLICES:
-        if dimension in metric.dimensions and all(one.dimension != dimension for one in filters) and len(plans) < 6:
-            plans.append(
+        if dimension in metric.dimensions and all(one.dimension != dimension for one in filters):
+            plans += [
                 MetricPlan(
-                    metrics=(name,),
+                    metrics=(name, *counted),
                     group_by=(dimension,),
                     filters=filters,
-                    time=now_range,
+                    time=time,
                     order_by=(f"-{name}",),
-                    limit=10,
+                    limit=_MOST_SLICES,
                 )
-            )
+                for time in (now_range, then_range)
+            ]
     words = [at for at, token in enumerate(scene.tokens) if not scene.in_time(at) and token.kind is not Kind.SYMBOL]
-    searchable = tuple(one for one in filters if one.dimension in scene.semantics.dimensions)
+    customers = Filter(dimension="author_role", values=("customer",))
+    searchable = (*(one for one in filters if one.dimension in scene.semantics.dimensions), customers)
     plan = ComplexPlan(
         metrics=tuple(plans),
         search=SearchPlan(
@@ -73,6 +80,14 @@ def read_reasons(scene: Scene) -> Reading:
         f"beside the period before{when(then_range, scene.zone)}."
     )
     return done(scene, plan, echo)
+
+
+def _cases(scene: Scene, metric: Metric) -> tuple[str, ...]:
+    """The count of the cases behind an average or a share, where it can be cut the same way."""
+    name = scene.lexicon.metric(_CASES.get(metric.time or "", ""))
+    if name is None or not metric.dimensions <= scene.semantics.metrics[name].dimensions:
+        return ()
+    return (name,)
 
 
 def _subject(scene: Scene) -> tuple[str, tuple[Filter, ...]]:

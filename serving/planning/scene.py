@@ -248,7 +248,7 @@ class Scene:
                 return after == "priority" or self._qualifies(match.last + 1) or (after in ("and", "or", "vs",
                 ",") and before in ("", "compare")) or (
                     before in _JOINING and self._is_value_of("priority", match.first - 2)
-                )  # fmt: skip
+                ) or (after in ("and", "or", "vs") and self._is_value_of("priority", match.last + 2))  # fmt: skip
             case "type":
                 plural = token.text != token.stem
                 return after in _NOUNS or (plural and (before in _BESIDE_TYPE or before == ""))

@@ -36,6 +36,8 @@ class Result:
     """In column order; moments are aware, in the zone of the question."""
     truncated: bool
     """More rows exist than were returned, by our cap and not by the limit asked for."""
+    total: int
+    """Rows there are, of a list also those beyond its limit."""
     sql: str
     """The statement as run, values written in; for reading, never to be run again."""
     definitions: Mapping[str, str]
@@ -107,10 +109,15 @@ class Analytics:
         )
         statement = query.sql.encode()
         rows = [list(row) for row in connection.execute(statement, query.params).fetchall()]
+        total = len(rows)
+        if len(rows) > query.limit and any(column.role == "id" for column in query.columns):
+            counted = b"select count(*) from (" + statement + b") as listed"
+            total = int(connection.execute(counted, {**query.params, "limit": None}).fetchall()[0][0])
         return Result(
             columns=query.columns,
             rows=rows[: query.limit],
             truncated=query.is_capped and len(rows) > query.limit,
+            total=total,
             sql=psycopg.ClientCursor(connection).mogrify(statement, query.params),
             definitions=query.definitions,
             datasets={name: snapshot.datasets[name] for name in query.datasets if name in snapshot.datasets},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from serving import compose
 from serving.errors import Invalid, NotFound, StoreUnavailable
@@ -14,6 +15,7 @@ from serving.schemas import Citation, Status
 from serving.stores import Stores
 from serving.threads import Threads
 from serving.tiers.draft import Draft
+from serving.tiers.explanation import explain
 from serving.tiers.metrics import Countable, Figures, Fingerprint, Metrics, cell, plain_label
 from serving.tiers.table import Column, Table
 
@@ -43,6 +45,7 @@ class Evidence:
         table = found.table
         draft.table, draft.value, draft.sql, draft.ticket_ids = table, table.value, found.sql, table.ticket_ids
         if isinstance(plan, MetricPlan):
+            draft.value = table.value if table.value is not None else compose.asked_of_rows(plan, table)
             draft.text = compose.metric_text(plan, table, zone=question.zone, as_of=as_of)
         else:
             draft.text = compose.template_text(plan, table, zone=question.zone, as_of=as_of)
@@ -86,8 +89,9 @@ class Evidence:
                 Column(column.name, column.type, column.unit, column.role, plain_label(column.name))
                 for column in result.columns
             ),
-            tuple(tuple(cell(value) for value in row) for row in result.rows),
+            tuple(tuple(cell(_local(value, question)) for value in row) for row in result.rows),
             result.truncated,
+            result.total,
         )
         draft.ticket_ids, draft.cypher = list(result.ticket_ids), result.cypher
         draft.datasets[result.dataset.dataset] = result.dataset
@@ -100,24 +104,28 @@ class Evidence:
         """
         texts: list[str] = []
         tables: list[tuple[str, Table]] = []
+        search = plan.search
         if plan.metrics:
             with _part(draft, "figures"):
                 found = await self._figures(question, plan.metrics, draft, view)
                 as_of = question.as_of(view.snapshot)
                 parts = [(one, result.table) for one, result in zip(plan.metrics, found, strict=True)]
-                change = compose.change_text(parts, zone=question.zone, as_of=as_of)
-                texts += [change] if change is not None else []
                 for one, table in parts:
                     text = compose.metric_text(one, table, zone=question.zone, as_of=as_of)
                     tables.append((text.splitlines()[0], table))
-                    # One number is in the first sentence already where that tells of its change.
-                    texts += [text] if change is None or table.value is None else []
+                    texts.append(text)
+                moved = explain(parts, is_additive=_adds_up(view, plan), zone=question.zone, as_of=as_of)
+                if moved is not None:
+                    texts = [moved.text]
+                    search = moved.search(search) if search is not None else None
                 draft.table = compose.long_table(parts, zone=question.zone)
                 draft.sql = ";\n".join(result.sql for result in found)
-        if plan.search is not None:
+        if search is not None:
+            draft.plan = plan.model_copy(update={"search": search}).model_dump(mode="json", by_alias=True)
             with _part(draft, "comments"):
-                await self.search(question, plan.search, draft, view)
-                texts.append(draft.text)
+                await self.search(question, search, draft, view)
+                if draft.citations:
+                    texts.append(draft.text)
         if plan.graph is not None:
             with _part(draft, "links"):
                 linked = Draft(draft.intent, draft.tier)
@@ -145,6 +153,16 @@ class Evidence:
             draft.definitions.update(result.definitions)
             draft.datasets.update(result.datasets)
         return results
+
+
+def _adds_up(view: View, plan: ComplexPlan) -> bool:
+    """Whether parts of the metric in question add up to it."""
+    return view.semantics is not None and view.semantics.metrics[plan.metrics[0].metrics[0]].is_additive
+
+
+def _local(value: object, question: Question) -> object:
+    """A moment in the asker's zone, anything else as it is."""
+    return value.astimezone(question.zone) if isinstance(value, datetime) else value
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from serving.planning.plan import Filter, GraphPlan
 from serving.tiers.ticket_filter import ticket_ids
 
 DATASET = "neo4j.ticket_graph"
+_NO_LIMIT = 2**31
 
 _KNOWN = "match (t:Ticket {id: $ticket}) where t.created_at is not null return t.id as ticket_id"
 
@@ -70,7 +71,7 @@ order by incidents desc, o.id limit $limit
 _MERGED: LiteralString = f"""
 match (t:Ticket)-[:MERGED_INTO]->(o:Ticket)
 where {_WITHIN} and {_SEEN} and t.created_at is not null and ($ticket is null or $ticket in [t.id, o.id])
-return t.id as ticket_id, o.id as merged_into, t.subject as subject, o.status as status, t.created_at as created_at
+return t.id as ticket_id, o.id as merged_into, t.subject as subject, t.status as status, t.created_at as created_at
 order by t.created_at desc, t.id limit $limit
 """
 _FOLLOW_UPS: LiteralString = f"""
@@ -167,6 +168,8 @@ class GraphResult:
     """Values in column order; times are aware datetimes."""
     truncated: bool
     """There are more rows than the plan's limit."""
+    total: int
+    """Rows there are, also those beyond the limit."""
     ticket_ids: tuple[int, ...]
     """Tickets of the rows, each once, in their order."""
     cypher: str
@@ -233,6 +236,10 @@ class Graph:
             if plan.ticket_id is not None:
                 self._require(plan.ticket_id, rows, timeout)
             found = self._neo4j.read(statement, parameters, timeout=timeout)
+            total = len(found)
+            if total > plan.limit:
+                unlimited = {**parameters, "limit": _NO_LIMIT}
+                total = int(self._neo4j.read(_counted(statement), unlimited, timeout=timeout)[0]["total"])
         except Neo4jTimeoutError as error:
             raise DeadlineExceeded(str(error)) from None
         except Neo4jError as error:
@@ -242,6 +249,7 @@ class Graph:
             columns=tuple(_COLUMNS[column] for column in columns),
             rows=tuple(tuple(row[column] for column in columns) for row in kept),
             truncated=len(found) > plan.limit,
+            total=total,
             ticket_ids=_tickets(kept),
             cypher=_one_line(statement),
             parameters={
@@ -275,6 +283,10 @@ def _tickets(rows: Sequence[dict[str, Any]]) -> tuple[int, ...]:
                 named[int(row[column])] = None
         named.update(dict.fromkeys(int(ticket) for ticket in row.get("ticket_ids") or ()))
     return tuple(named)
+
+
+def _counted(statement: LiteralString) -> LiteralString:
+    return "call () {\n" + statement + "\n}\nreturn count(*) as total"
 
 
 def _one_line(statement: str) -> str:

@@ -85,7 +85,9 @@ def _figures(result: Result, semantics: Semantics) -> Figures:
         for column in result.columns
     )
     return Figures(
-        table=Table(columns, tuple(tuple(cell(value) for value in row) for row in result.rows), result.truncated),
+        table=Table(
+            columns, tuple(tuple(cell(value) for value in row) for row in result.rows), result.truncated, result.total
+        ),
         sql=result.sql,
         definitions={label(name, semantics): text for name, text in result.definitions.items()},
         datasets=result.datasets,

@@ -115,8 +115,8 @@ class Pipeline:
                 size.input_tokens, size.max_tokens
             )
             draft.warn(
-                f"the budget does not reach a model's text ({error}); this answer is composed from the rows and "
-                f"quotes themselves, the full path costs about ${full:.4f}"
+                "the budget does not reach a model's text: this answer is composed from the rows and quotes "
+                f"themselves; the full path costs about ${full:.4f}"
             )
             return None
         except DeadlineExceeded as error:

@@ -61,6 +61,10 @@ _NOTICE = re.compile(
     r"|This request was closed and merged into request #\d|Last comment in request #\d"
 )
 """Sentences that Zendesk puts into comments by itself; none is quoted where there is another."""
+_GREETING = re.compile(
+    r"(?:dear|hello|hi|hey|good (?:morning|afternoon|evening|day))\b[^.?\n]{0,60}[,!:]?", re.IGNORECASE
+)
+"""A salutation alone on its line; not quoted where there is another sentence."""
 _COMMON = frozenset(
     "a about after all also an and any are as at be been before but by can could did do does for from had has have how"
     " i if in into is it its just like me more most my no not of on or our say saying says show so some tell than that"
@@ -100,9 +104,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found, best first, and over what."""
+    """What a search found and over what."""
 
     hits: tuple[Hit, ...]
+    """Best first; those that say again what a better one says come after all others."""
     mode: Mode
     coverage: float
     """Share (0-1) of the comments with text that could be found."""
@@ -168,7 +173,7 @@ class Search:
                 raise StoreUnavailable("the embedded comments are being replaced: ask again in a minute") from None
             except MilvusError as error:
                 raise StoreUnavailable(str(error)) from None
-            hits = _varied(_hits(embedder, vector[0], words, _distinct(found, 2 * plan.limit)), plan.limit)
+            hits = _varied(_hits(embedder, vector[0], words, _distinct(found, 3 * plan.limit)), plan.limit)
         return SearchResult(
             hits=hits,
             mode=Mode.HYBRID if words else Mode.SEMANTIC,
@@ -191,14 +196,14 @@ class Search:
         """Comments near in meaning, and those that hold all the words, each with its nearest chunk; best first."""
         listed = tickets if tickets is not None and len(tickets) <= _LISTED_TICKETS else None
         allowed = None if tickets is None or listed is not None else frozenset(tickets)
-        wanted = max(_CANDIDATES, 4 * limit)
+        wanted = max(_CANDIDATES, 5 * limit)
         while True:
             narrowed = replace(where, ticket_ids=listed)
             nearest = self._milvus.search(collection, vector, limit=wanted, where=narrowed, timeout=timeout)[0]
             found = [match for match in nearest if allowed is None or match.row.ticket_id in allowed]
             # A macro may fill the whole list, so what counts is how many texts there are, not how many comments.
             texts = len({match.row.text_hash for match in found})
-            if texts >= 2 * limit or len(nearest) < wanted or wanted >= _MOST_CANDIDATES:
+            if texts >= 3 * limit or len(nearest) < wanted or wanted >= _MOST_CANDIDATES:
                 break
             wanted = min(4 * wanted, _MOST_CANDIDATES)
         with _reading(self._questions) as connection:
@@ -396,7 +401,7 @@ def _varied(hits: Sequence[Hit], limit: int) -> tuple[Hit, ...]:
         text = hit.quote.lower()
         is_repeated = any(fuzz.ratio(text, other.quote.lower(), score_cutoff=_SAME_QUOTE) for other in fresh)
         (repeated if is_repeated else fresh).append(hit)
-    return tuple(sorted((*fresh[:limit], *repeated)[:limit], key=lambda hit: -hit.score))
+    return (*fresh, *repeated)[:limit]
 
 
 def _sentences(body: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -425,7 +430,11 @@ def _quote(body: str, spans: Sequence[tuple[int, int]], scores: Sequence[float])
     """The best sentence, a very short one with its neighbour, cut between words where it is too long."""
     if not spans:
         return body[:_LONGEST_QUOTE].strip()
-    written = [place for place, (start, end) in enumerate(spans) if not _NOTICE.match(body, start, end)]
+    written = [
+        place
+        for place, (start, end) in enumerate(spans)
+        if not _NOTICE.match(body, start, end) and not _GREETING.fullmatch(body, start, end)
+    ]
     best = max(written or range(len(spans)), key=scores.__getitem__)
     start, end = spans[best]
     if end - start < _SHORT_SENTENCE and len(spans) > 1:

@@ -29,6 +29,13 @@ class Table:
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     truncated: bool = False
+    total: int | None = None
+    """Rows there are, of a list also those that are not here; None where nobody counted."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [column.name for column in self.columns]
 
     @property
     def metrics(self) -> list[int]:

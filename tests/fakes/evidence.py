@@ -46,6 +46,7 @@ class FakeGraph:
             columns=(Column("ticket_id", "number", "id"), Column("relation", "text", "dimension")),
             rows=tuple((other, "incident") for other in self.others),
             truncated=False,
+            total=len(self.others),
             ticket_ids=tuple(self.others),
             cypher="match (t:Ticket) return t",
             parameters={},

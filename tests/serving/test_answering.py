@@ -208,7 +208,7 @@ def test_a_summary_that_its_quotes_do_not_bear_out_is_never_shown(
     answer = api.ask(SAID)
     assert answer["status"] == "answered"
     assert answer["model"] is None
-    assert answer["text"].startswith("2 comments in 2 tickets are nearest to")
+    assert answer["text"].startswith("2 customer comments in 2 tickets are nearest to")
     assert not summary or summary not in answer["text"]
     assert any("composed from the rows and quotes" in warning for warning in answer["warnings"])
     assert {one["outcome"] for one in answer["attempts"]} == {"rejected"}
@@ -238,7 +238,7 @@ def test_the_next_model_writes_where_one_is_away(api: Api, tickets: list[Mart], 
 
 def test_nothing_found_is_said_without_asking_a_model(api: Api, tickets: list[Mart], models: ModelServer) -> None:
     answer = api.ask(SAID)
-    assert answer["text"].startswith("No comment was found about")
+    assert answer["text"].startswith("No customer comment was found about")
     assert models.calls() == 0
 
 

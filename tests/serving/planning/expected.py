@@ -39,7 +39,8 @@ def where(**values: Any) -> tuple[Filter, ...]:
 
 
 def number(*metrics: str, time: str = "", grain: str | None = None, dated: str | None = None, by: tuple[str, ...] = (),
-           order: tuple[str, ...] | None = None, limit: int | None = None, **filters: Any) -> MetricPlan:  # fmt: skip
+           order: tuple[str, ...] | None = None, limit: int | None = None,
+           share_of: tuple[str, ...] = (), is_mean: bool = False, **filters: Any) -> MetricPlan:  # fmt: skip
     """A metric plan; groups without a series are ordered by the first metric, largest first, unless told otherwise."""
     return MetricPlan(
         metrics=metrics,
@@ -48,6 +49,8 @@ def number(*metrics: str, time: str = "", grain: str | None = None, dated: str |
         time=during(time, grain, dated),
         order_by=order if order is not None else ((f"-{metrics[0]}",) if by and grain is None else ()),
         limit=limit,
+        share_of=share_of,
+        is_mean=is_mean,
     )
 
 

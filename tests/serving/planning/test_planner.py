@@ -76,8 +76,43 @@ def test_created_last_month_that_were_solved_is_one_count_with_a_condition() -> 
 
 def test_an_average_per_day_counts_the_empty_days() -> None:
     reading = ask("average tickets per day last month")
-    assert same(reading.plan, number("tickets_created", time=LAST_MONTH, grain="day"))
-    assert any("empty periods included" in note for note in reading.assumptions)
+    expected = number("tickets_created", time=LAST_MONTH, grain="day", is_mean=True)
+    assert same(reading.plan, expected)
+    assert any("without any count as 0" in note for note in reading.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("question", "dimension", "members"),
+    [
+        ("what % of tickets last month came by chat", "channel", ("chat",)),
+        ("what percent of tickets created last month are high or urgent", "priority", ("high", "urgent")),
+        ("share of tickets solved last month that were solved in one touch", "is_one_touch", (True,)),
+    ],
+)
+def test_a_share_is_that_of_the_members_named(question: str, dimension: str, members: tuple[object, ...]) -> None:
+    plan = metric_plan(question)
+    if plan.metrics != ("one_touch_rate",):
+        assert (plan.group_by, plan.share_of, plan.limit) == ((dimension,), members, None)
+        assert all(one.dimension != dimension for one in plan.filters)
+
+
+def test_a_share_of_tickets_with_a_tag_is_asked_back_as_tags_overlap() -> None:
+    plan = ask("what percent of tickets last month are tagged refund").plan
+    assert isinstance(plan, ClarifyPlan)
+    assert "several tags" in plan.reason
+
+
+def test_a_ranking_of_organizations_leaves_out_those_without_one() -> None:
+    named = Filter(dimension="organization", op=Operator.IS_NOT_NULL)
+    assert named in metric_plan("top 3 organizations by tickets created last month").filters
+    assert named not in metric_plan("tickets created last month by organization").filters
+
+
+@pytest.mark.parametrize("name", ["Shop & Deliveries", "Shop and Deliveries", "shop & deliveries"])
+def test_a_name_with_an_ampersand_is_one_value(name: str) -> None:
+    assert metric_plan(f"tickets created in {name} last month").filters == (
+        Filter(dimension="group", values=("Shop & Deliveries",)),
+    )
 
 
 def test_most_without_a_number_shows_enough_rows_to_see_ties() -> None:

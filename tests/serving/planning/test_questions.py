@@ -113,7 +113,7 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("first contact resolution rate last week", number("one_touch_rate", time=LAST_WEEK)),
     ("how many tickets were reopened last week", number("reopened_tickets", time=LAST_WEEK)),
     ("bad ratings last month by group", number("bad_ratings", time=LAST_MONTH, by=("group",))),
-    ("what share of tickets created this month are urgent", number("tickets_created", time=THIS_MONTH, by=("priority",))),
+    ("what share of tickets created this month are urgent", number("tickets_created", time=THIS_MONTH, by=("priority",), share_of=("urgent",))),
     # filters by value
     ("urgent tickets yesterday", number("tickets_created", time=YESTERDAY, priority="urgent")),
     ("high priority tickets created last week", number("tickets_created", time=LAST_WEEK, priority="high")),
@@ -146,7 +146,7 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("tickets by channel last month", number("tickets_created", time=LAST_MONTH, by=("channel",))),
     ("tickets per priority and channel this month", number("tickets_created", time=THIS_MONTH, by=("priority", "channel"))),
     ("break down last week's tickets by contact reason", number("tickets_created", time=LAST_WEEK, by=("reason",))),
-    ("top 5 organizations by tickets last month", number("tickets_created", time=LAST_MONTH, by=("organization",), limit=5)),
+    ("top 5 organizations by tickets last month", number("tickets_created", time=LAST_MONTH, by=("organization",), limit=5, organization=("is_not_null",))),
     ("Which agent solved the most tickets last month?", number("tickets_solved", time=LAST_MONTH, by=("assignee",), limit=5, assignee=ASSIGNED)),
     ("which channel had the fewest tickets in October", number("tickets_created", time=LAST_MONTH, by=("channel",), order=("tickets_created",), limit=5)),
     ("3 groups with the highest reopen rate last quarter", number("reopen_rate", time=LAST_QUARTER, by=("group",), limit=3)),
@@ -159,7 +159,7 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("weekly ticket volume by channel this quarter", number("tickets_created", time=THIS_QUARTER, grain="week", by=("channel",))),
     ("tickets by month in 2025", number("tickets_created", time=LAST_YEAR, grain="month")),
     ("csat trend this year", number("csat", time=THIS_YEAR, grain="month")),
-    ("average tickets per day last month", number("tickets_created", time=LAST_MONTH, grain="day")),
+    ("average tickets per day last month", number("tickets_created", time=LAST_MONTH, grain="day", is_mean=True)),
     ("hourly tickets yesterday", number("tickets_created", time=YESTERDAY, grain="hour")),
     # comparisons
     ("email vs chat tickets last month", number("tickets_created", time=LAST_MONTH, by=("channel",), channel=("in", "email", "chat"))),

@@ -67,7 +67,7 @@ PLANS: list[tuple[str, Plan]] = [
     ("who solved the most tickets last week?", number("tickets_solved", time=LAST_WEEK, by=("assignee",), limit=5, assignee=ASSIGNED)),
     ("top 3 contact reasons this month", number("tickets_created", time=THIS_MONTH, by=("reason",), limit=3)),
     ("Which product generates the most tickets?", number("tickets_created", by=("product",), limit=5)),
-    ("which organizations submitted the most tickets in 2025", number("tickets_created", time=LAST_YEAR, by=("organization",), limit=5)),
+    ("which organizations submitted the most tickets in 2025", number("tickets_created", time=LAST_YEAR, by=("organization",), limit=5, organization=("is_not_null",))),
     ("bottom 5 agents by csat last quarter", number("csat", time=LAST_QUARTER, by=("assignee",), order=("csat",), limit=5, assignee=ASSIGNED)),
     ("Which month had the highest number of tickets this year?", number("tickets_created", time=THIS_YEAR, grain="month", order=("-tickets_created",), limit=5)),
     ("what is the busiest hour yesterday", number("tickets_created", time=YESTERDAY, grain="hour", order=("-tickets_created",), limit=5)),

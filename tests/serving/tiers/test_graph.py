@@ -93,7 +93,7 @@ def test_related_without_a_ticket_is_refused(graph: Graph) -> None:
 
 def test_a_limit_cuts_and_says_so(graph: Graph) -> None:
     result = graph.run(GraphPlan(relation="incidents", limit=1))
-    assert (len(result.rows), result.truncated) == (1, True)
+    assert (len(result.rows), result.truncated, result.total) == (1, True, 2)
     assert graph.run(GraphPlan(relation="incidents", limit=2)).truncated is False
 
 
