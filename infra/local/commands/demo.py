@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TICKETS = 2000
 _LINES = 7
+_INTERRUPTED = 130
+"""What a shell reports of a command that Ctrl-C ended."""
 
 
 class DemoFailed(SwitchdeskError):
@@ -43,6 +45,7 @@ def demo(
     console.print("\n[bold]Switchdesk[/bold] [dim]the whole way once, on a made-up help desk[/dim]\n")
     with _terminates_like_interrupt():
         started: list[str] = []
+        shown = False
         try:
             started = _start(directory, tickets, console)
             settings = load_settings()
@@ -50,11 +53,14 @@ def demo(
             console.print(f"\n  [dim]ready after {time.monotonic() - began:.0f} s[/dim]\n")
             _ask_all(settings, console)
             _show_addresses(directory, console)
+            shown = True
             if keep:
                 console.print("  Everything stays up until Ctrl-C.\n")
                 threading.Event().wait()
         except KeyboardInterrupt:
             console.print()
+            if not shown:
+                raise typer.Exit(_INTERRUPTED) from None
         finally:
             # A stack that was up before the demo belongs to somebody: it is left as it was found.
             if started:
