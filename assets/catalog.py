@@ -138,6 +138,16 @@ def current(connection: psycopg.Connection[Any]) -> Snapshot:
     return Snapshot(int(epoch[0]) if epoch else 0, datasets, partitions)
 
 
+def identity(connection: psycopg.Connection[Any]) -> str:
+    """What tells this database from any other, by whatever address and login it is reached."""
+    row = connection.execute(
+        "select (select system_identifier from pg_control_system()), oid from pg_database"
+        " where datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    return f"{row[0]}/{row[1]}"
+
+
 def publish_document(connection: psycopg.Connection[Any], name: str, body: bytes) -> str:
     """Store a document under its digest, make it the live one of that name, and return the digest."""
     digest = hashlib.sha256(body).hexdigest()

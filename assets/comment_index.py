@@ -25,6 +25,7 @@ from assets import catalog
 from assets.embedder import DIMENSION, Embedder
 from assets.settings import SwitchdeskError
 from assets.stores.milvus import CHUNKS_PER_COMMENT, CommentVector, Milvus, Where, collection_name
+from assets.stores.postgres import BuildLock
 from assets.text import BLANKS, HAS_TEXT, VERSION, Chunk, chunks
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ _PAGE = 2_000
 """Comments of a page at least; a page ends where a load ends."""
 _REMEMBERED = 50_000
 """Texts of a build whose vectors are kept in memory (75 MB)."""
-_LOCK = 0x5D_E3BED
-"""PostgreSQL advisory lock: one build at a time, released by the server when its holder dies."""
 
 _COMMENT = """
     select c.id, c.ticket_id, t.organization_id, extract(epoch from c.created_at)::bigint as created_at, c.is_public,
@@ -315,11 +314,11 @@ class CommentIndex:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One build at a time: another waits here, and finds little left to do."""
-        self._connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        self._connection.execute("select pg_advisory_lock(%s)", (BuildLock.COMMENT_INDEX,))
         try:
             yield
         finally:
-            self._connection.execute("select pg_advisory_unlock(%s)", (_LOCK,))
+            self._connection.execute("select pg_advisory_unlock(%s)", (BuildLock.COMMENT_INDEX,))
 
     def _open(self) -> int:
         """Prepare the collection and return the load number up to which it holds everything."""

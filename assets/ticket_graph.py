@@ -38,6 +38,7 @@ from assets.graph import (
 from assets.settings import SwitchdeskError
 from assets.stores.milvus import Milvus, Where
 from assets.stores.neo4j import Neo4j
+from assets.stores.postgres import BuildLock
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,6 @@ _NEIGHBOURS = 5
 _LEAST_SCORE = 0.7
 _SEARCHES = 200
 """Query vectors a call to Milvus."""
-_LOCK = 0x5D_69A4
 
 _OWN_RELATIONS = tuple(
     relation
@@ -553,11 +553,11 @@ class TicketGraph:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One build at a time: another waits here, and finds little left to do."""
-        self._connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        self._connection.execute("select pg_advisory_lock(%s)", (BuildLock.TICKET_GRAPH,))
         try:
             yield
         finally:
-            self._connection.execute("select pg_advisory_unlock(%s)", (_LOCK,))
+            self._connection.execute("select pg_advisory_unlock(%s)", (BuildLock.TICKET_GRAPH,))
 
     def _watermark(self, dataset: str) -> int:
         row = self._connection.execute("select load_seq from ops.watermarks where dataset = %s", (dataset,)).fetchone()

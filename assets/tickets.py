@@ -132,6 +132,8 @@ def zendesk_copy(
                 data_version=dg.DataVersion(str(done.version)),
                 check_results=[_result(name, finding) for finding in findings],
             )
+    for store, rows in report.waiting.items():
+        context.log.warning(f"{rows} erasures wait for {store}; the next sync tries again")
     report.raise_failed()
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
 from psycopg_pool import ConnectionPool
 
-from assets.catalog import Snapshot, current
+from assets.catalog import Snapshot, current, identity
 from serving.semantics.catalogue import Semantics
 from serving.semantics.errors import NothingPublished
 from serving.semantics.manifest import load
@@ -49,14 +47,5 @@ class Published:
                 _, semantics = load(connection)
             except NothingPublished:
                 semantics = None
-            self._kept = View(current(connection), semantics, kept.database if kept else _identity(connection))
+            self._kept = View(current(connection), semantics, kept.database if kept else identity(connection))
             return self._kept
-
-
-def _identity(connection: psycopg.Connection[Any]) -> str:
-    row = connection.execute(
-        "select (select system_identifier from pg_control_system()), oid from pg_database"
-        " where datname = current_database()"
-    ).fetchone()
-    assert row is not None
-    return f"{row[0]}/{row[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import psycopg
@@ -11,6 +12,13 @@ from psycopg_pool import ConnectionPool
 from sqlalchemy.engine import make_url
 
 from assets.settings import SwitchdeskError
+
+
+class BuildLock(IntEnum):
+    """Advisory locks: one build of a store at a time, released by the server when its holder dies."""
+
+    COMMENT_INDEX = 0x5D_E3BED
+    TICKET_GRAPH = 0x5D_69A4
 
 
 class PostgresError(SwitchdeskError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,9 @@ from typing import Any
 
 import psycopg
 
+from assets import erasures
 from assets.settings import Settings
+from assets.stores import postgres
 from assets.zendesk import topics
 from assets.zendesk.client import ZendeskClient, open_client
 from assets.zendesk.errors import (
@@ -72,6 +74,8 @@ class SyncReport:
     streams: dict[str, StreamReport]
     seconds: float
     calls: int
+    waiting: Mapping[str, int]
+    """Erasures that a store could not be rid of yet, by store; the next cycle tries again."""
 
     def raise_failed(self) -> None:
         """Raise SyncFailed where a stream failed; the others are up to date all the same."""
@@ -345,7 +349,13 @@ class _Session:
                 as_of=as_of,
                 lag_seconds=(now - as_of).total_seconds() if as_of is not None else None,
             )
-        return SyncReport(self._client.account, reports, seconds, calls)
+        return SyncReport(self._client.account, reports, seconds, calls, self._erase())
+
+    def _erase(self) -> Mapping[str, int]:
+        """Take what this and earlier cycles erased out of the stores behind PostgreSQL."""
+        url = self._settings.require("postgres_url")
+        with postgres.connect(url, application="switchdesk-erasures", autocommit=True) as connection:
+            return erasures.drain(connection, self._settings)
 
 
 def _phases(exports: set[str]) -> Iterator[list[list[str]]]:

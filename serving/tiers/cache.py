@@ -14,13 +14,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from assets.catalog import Snapshot
+from assets.stores import answers
 from serving.planning.plan import ComplexPlan, Filter, GraphPlan, Plan, SearchPlan
 from serving.policy import CachePolicy
 from serving.schemas import Answer
 
 _log = logging.getLogger(__name__)
 
-_PREFIX = "switchdesk:answer:"
 _MARTS = "analytics."
 _VECTORS = ("milvus.comment_embeddings", "zendesk.ticket_comments")
 _GRAPH = ("neo4j.ticket_graph",)
@@ -37,11 +37,12 @@ class AnswerCache:
     def __init__(self, redis: Redis, policy: CachePolicy) -> None:
         self._redis = redis
         self._policy = policy
+        self._keep = redis.register_script(answers.KEEP)
 
     async def get(self, key: str) -> tuple[Answer, datetime] | None:
         """The answer kept under a key and when it was made; None where there is none or Redis does not answer."""
         try:
-            body = await self._redis.get(_PREFIX + key)
+            body = await self._redis.get(answers.answer(key))
         except RedisError as error:
             _log.warning("cache does not answer: %s", type(error).__name__)
             return None
@@ -50,13 +51,20 @@ class AnswerCache:
         kept = _Kept.model_validate_json(body)
         return kept.answer, kept.stored_at
 
-    async def put(self, key: str, answer: Answer, now: datetime, *, ttl_seconds: int | None = None) -> None:
-        """Keep an answer, for the policy's time or a shorter one, unless it is larger than the policy allows."""
+    async def put(
+        self, key: str, answer: Answer, now: datetime, *, database: str, ttl_seconds: int | None = None
+    ) -> None:
+        """Keep an answer, for the policy's time or a shorter one, unless it is larger than the policy allows.
+
+        One that names a ticket whose text was erased meanwhile is not kept: it may quote what is gone.
+        """
         body = _Kept(stored_at=now, answer=answer).model_dump_json(by_alias=True)
         if len(body) > self._policy.max_bytes:
             return
+        tickets = {*answer.ticket_ids, *(citation.ticket_id for citation in answer.citations)}
+        keys = [answers.answer(key), *answers.names(database, tickets)]
         try:
-            await self._redis.set(_PREFIX + key, body, ex=ttl_seconds or self._policy.ttl_seconds)
+            await self._keep(keys=keys, args=[body, ttl_seconds or self._policy.ttl_seconds])
         except RedisError as error:
             _log.warning("cache does not answer: %s", type(error).__name__)
 

@@ -106,7 +106,8 @@ def _follow(settings: "Settings", names: Sequence[str], since: datetime | None, 
             failed = [f"{done.stream}: {done.reason}" for done in report.streams.values() if done.status == "failed"]
             console.print(
                 f"{datetime.now(UTC):%H:%M:%S} {changed:,} rows changed, {report.calls} calls, lag {lag:.0f} s"
-                + (f"; failed: {'; '.join(failed)}" if failed else ""),
+                + (f"; failed: {'; '.join(failed)}" if failed else "")
+                + "".join(f"; {rows} erasures wait for {store}" for store, rows in report.waiting.items()),
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
