@@ -33,6 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SWITCHDESK_DIR"] = "/nonexistent/switchdesk-tests"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real engines, so that `-m "not stack"` leaves it out."""
+    for item in items:
+        if "stack_directory" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+
+
 @pytest.fixture(scope="session")
 def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder of the six real servers, running."""
