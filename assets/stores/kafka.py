@@ -81,8 +81,8 @@ def producer(bootstrap: str, *, client: str) -> Producer:
     )
 
 
-def consumer(bootstrap: str, *, group: str, client: str) -> Consumer:
-    """A consumer that is told its positions and commits nothing by itself."""
+def consumer(bootstrap: str, *, group: str, client: str, tells_ends: bool = False) -> Consumer:
+    """A consumer that is told its positions and commits nothing by itself; with `tells_ends` each end is an event."""
     return Consumer(
         {
             **_common(bootstrap),
@@ -90,6 +90,7 @@ def consumer(bootstrap: str, *, group: str, client: str) -> Consumer:
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            "enable.partition.eof": tells_ends,
             # A position that is gone is a fault to be handled, never a reason to jump silently.
             "auto.offset.reset": "error",
             "fetch.message.max.bytes": LARGEST_MESSAGE,

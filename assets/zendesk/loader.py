@@ -20,6 +20,7 @@ from assets.stores import kafka, postgres
 from assets.zendesk import topics
 from assets.zendesk.errors import SyncFenced, ZendeskError
 from assets.zendesk.flow import Flow
+from assets.zendesk.latest import Latest
 from assets.zendesk.records import CORRECTION_SCHEMA
 from assets.zendesk.streams import STREAMS, Gone
 from assets.zendesk.tables import SCRUBBED, TABLES, BadRow
@@ -79,6 +80,7 @@ class Loader:
         self._connection = postgres.connect(postgres_url, application="switchdesk-loader")
         self._consumer = kafka.consumer(bootstrap, group=GROUP, client="switchdesk-loader")
         self._producer = kafka.producer(bootstrap, client="switchdesk-dead-letters")
+        self._latest = Latest(self._producer)
         self._epochs: dict[tuple[str, int], int] = {}
         self._next: dict[str, dict[int, int]] = {}
         self._staged: set[str] = set()
@@ -135,12 +137,22 @@ class Loader:
                 assignment.append(TopicPartition(topic, part, position))
             self._next[stream] = loaded
             self._flow.start(stream, loaded, ends)
-        self._has_dead_letters = bool(
-            self._connection.execute("select from ops.dead_letters where settled is null limit 1").fetchone()
-        )
+        self._fill_latest()
+        self._has_dead_letters = self._is_any("ops.dead_letters where settled is null")
         self._connection.commit()
         self._consumer.assign(assignment)
         return lost
+
+    def _fill_latest(self) -> None:
+        """Write whole tables where their state topic was never written: it is new, or it was made anew."""
+        for stream, count in self._partitions.items():
+            is_written = any(kafka.extent(self._consumer, topics.state(stream), part)[1] for part in range(count))
+            if not is_written and self._is_any(f"zendesk.{stream}"):
+                logger.info("state topic filled from its table", extra={"stream": stream})
+                self._latest.fill(self._connection, stream)
+
+    def _is_any(self, rows: str) -> bool:
+        return self._connection.execute(f"select 1 from {rows} limit 1".encode()).fetchone() is not None
 
     def run(self, finished: threading.Event, keep: Callable[[], None]) -> None:
         """Load until `finished` is set and nothing is outstanding; `keep` raises where the lease is lost."""
@@ -219,6 +231,7 @@ class Loader:
                         moments[stream] = reached
                 for stream in sorted({*moments, *(name for name, change in changes.items() if change.rows)}):
                     self._publish(stream, moments.get(stream), changes[stream], load_seq)
+                self._latest.flush()
         except psycopg.OperationalError as error:
             raise postgres.PostgresError(
                 f"PostgreSQL broke off: a batch of {len(messages)} records was undone ({type(error).__name__}); "
@@ -335,8 +348,11 @@ class Loader:
                     batch.bad.append(_Bad(message, int(record["id"]), _ticket_of(stream, record), reason))
                     del rows[key]
         changed = self._connection.execute(table.upsert.encode(), {"load_seq": load_seq})
-        for month, count, new in changed.fetchall():
+        for month, count, new, ids, parents in changed.fetchall():
             change.add(month, count, new)
+            for key in zip(parents, ids, strict=True) if stream == "holidays" else ids:
+                message = rows[key][2]
+                self._latest.put(stream, message.key(), message.value())
 
     def _copy(self, statement: str, lines: list[bytes]) -> None:
         with (
@@ -355,18 +371,24 @@ class Loader:
             match += " and t.schedule_id = g.parent_id"
         rule = STREAMS[stream].gone
         if rule is Gone.REMOVED:
-            statement = f"delete from zendesk.{stream} t using {named} where {match}"
+            parent = "t.schedule_id" if stream == "holidays" else "null"
+            statement = f"delete from zendesk.{stream} t using {named} where {match} returning t.id, {parent}"
         elif rule in (Gone.DELETED_FLAG, Gone.INACTIVE_FLAG):
             flag = "is_deleted = true" if rule is Gone.DELETED_FLAG else "is_active = false"
             name, _, value = flag.split(" ")
             statement = (
                 f"update zendesk.{stream} t set {flag}, loaded_at = now(), load_seq = %(load_seq)s from {named}"
-                f" where {match} and t.{name} is distinct from {value}"
+                f" where {match} and t.{name} is distinct from {value} returning t.id, t.version, t.payload"
             )
         else:
             return
-        count = self._connection.execute(statement.encode(), parameters).rowcount
-        change.add(None, count, -count if rule is Gone.REMOVED else 0)
+        rows = self._connection.execute(statement.encode(), parameters).fetchall()
+        for row in rows:
+            if rule is Gone.REMOVED:
+                self._latest.bury(stream, row[0], row[1])
+            else:
+                self._latest.write(stream, *row, is_gone=True)
+        change.add(None, len(rows), -len(rows) if rule is Gone.REMOVED else 0)
 
     def _known(self, tickets: list[int]) -> list[int]:
         """Those of these tickets that the table holds already."""
@@ -388,14 +410,16 @@ class Loader:
             rows = self._connection.execute(
                 f"""
                 with removed as (delete from zendesk.{stream} where ticket_id = any(%s)
-                                 returning ticket_id, to_char({month} at time zone 'UTC', 'YYYY-MM') as month)
-                select ticket_id, month, count(*) from removed group by ticket_id, month
+                                 returning id, ticket_id, to_char({month} at time zone 'UTC', 'YYYY-MM') as month)
+                select ticket_id, month, array_agg(id) from removed group by ticket_id, month
                 """.encode(),
                 (ids,),
             ).fetchall()
-            for ticket_id, name, count in rows:
+            for ticket_id, name, removed in rows:
                 touched.add(ticket_id)
-                changes[stream].add(name, count, -count)
+                changes[stream].add(name, len(removed), -len(removed))
+                for entity_id in removed:
+                    self._latest.bury(stream, entity_id, None)
         self._connection.execute(
             """
             insert into ops.erasures (ticket_id, reason)
@@ -440,9 +464,9 @@ class Loader:
                 where t.id = was.id and t.version <= %(version)s
                   and t.payload || {_PATCH.format("t.payload")} is distinct from t.payload
                 returning t.ticket_id, to_char(t.created_at at time zone 'UTC', 'YYYY-MM') as month,
-                          was.body is distinct from t.body as is_redacted
+                          was.body is distinct from t.body as is_redacted, t.payload
             )
-            select ticket_id, month, is_redacted from changed
+            select ticket_id, month, is_redacted, payload from changed
             """.encode(),
             parameters,
         ).fetchone()
@@ -451,8 +475,9 @@ class Loader:
             self._forget_letters([ticket_id], comment_id=comment_id)
         if row is None:
             return
-        ticket_id, month, is_redacted = row
+        ticket_id, month, is_redacted, payload = row
         changes["ticket_comments"].add(month, 1, 0)
+        self._latest.write("ticket_comments", comment_id, version, payload, parent_id=ticket_id)
         reason = "redacted" if is_redacted else "privacy changed"
         self._connection.execute(
             "insert into ops.erasures (ticket_id, comment_id, reason) values (%s, %s, %s)",
@@ -470,12 +495,13 @@ class Loader:
             where e.ticket_id = %(ticket_id)s
               and e.payload @> jsonb_build_object('child_events', jsonb_build_array(
                     jsonb_build_object('id', %(id)s::bigint, 'event_type', 'Comment')))
-            returning to_char(e.created_at at time zone 'UTC', 'YYYY-MM')
+            returning to_char(e.created_at at time zone 'UTC', 'YYYY-MM'), e.id, e.version, e.payload
             """.encode(),
             {**parameters, "ticket_id": ticket_id},
         ).fetchall()
-        for (event_month,) in event_months:
+        for event_month, *event in event_months:
             changes["ticket_events"].add(event_month, 1, 0)
+            self._latest.write("ticket_events", *event)
 
     def _settle(self, batch: _Batch) -> None:
         """A later copy of a row that loads does away with the dead letter of an earlier one."""

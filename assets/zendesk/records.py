@@ -79,8 +79,12 @@ def envelope(
     *,
     parent_id: int | None = None,
     schema: str | None = None,
+    is_gone: bool = False,
 ) -> Record:
-    """Wrap a row; `payload` None says that the row is gone, `parent_id` is the ticket or schedule it hangs on."""
+    """Wrap a row; `payload` None says that the row is gone, `parent_id` is the ticket or schedule it hangs on.
+
+    `is_gone` marks the last copy of a row that stays in its table, flagged, where the listing no longer has it.
+    """
     body: dict[str, Any] = {
         "source": SOURCE,
         "stream": stream,
@@ -92,8 +96,14 @@ def envelope(
     }
     if parent_id is not None:
         body["parent_id"] = parent_id
-    key = f"{parent_id}:{entity_id}" if stream == "holidays" else str(entity_id)
-    return Record(key.encode(), orjson.dumps(body))
+    if is_gone:
+        body["is_gone"] = True
+    return Record(key_of(stream, entity_id, parent_id), orjson.dumps(body))
+
+
+def key_of(stream: str, entity_id: object, parent_id: object) -> bytes:
+    """Key of a row in its topics: copies of one row lie in one partition, in the order in which they were read."""
+    return (f"{parent_id}:{entity_id}" if stream == "holidays" else str(entity_id)).encode()
 
 
 def oversized(stream: str, record: Record) -> Record:

@@ -147,7 +147,7 @@ class Table:
     stage: str
     copy: str
     upsert: str
-    """Takes `load_seq`; returns (month or null, rows, new rows) of what it changed."""
+    """Takes `load_seq`; returns (month or null, rows, new rows, ids, parents) of what it changed."""
 
     def line(self, entity_id: int, version: int, payload: dict[str, Any], parent_id: object) -> bytes:
         """One line of COPY text; raises BadRow where a value does not fit its column."""
@@ -176,6 +176,7 @@ def _table(stream: str) -> Table:
     key = "schedule_id, id" if stream == "holidays" else "id"
     updates = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key.split(", "))
     month = STREAMS[stream].month_of
+    parent = "schedule_id" if stream == "holidays" else "null::bigint"
     month_sql = f"to_char({month} at time zone 'UTC', 'YYYY-MM')" if month else "null::text"
     hangs_on_ticket = stream in ("ticket_events", "ticket_comments", "ticket_metric_events")
     # What hangs on a scrubbed ticket is gone for good, whatever a late page says.
@@ -199,9 +200,10 @@ def _table(stream: str) -> Table:
                 select {listed}, %(load_seq)s from stage_{stream} s {condition}
                 on conflict ({key}) do update set {updates}, loaded_at = now(), load_seq = excluded.load_seq
                 where t.version <= excluded.version and t.payload is distinct from excluded.payload
-                returning {month_sql} as month, (xmax = 0) as is_new
+                returning {month_sql} as month, (xmax = 0) as is_new, id, {parent} as parent
             )
-            select month, count(*), count(*) filter (where is_new) from changed group by month
+            select month, count(*), count(*) filter (where is_new), array_agg(id), array_agg(parent)
+            from changed group by month
         """,
     )
 

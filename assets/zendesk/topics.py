@@ -1,4 +1,4 @@
-"""Topics of the sync: `zendesk.STREAM.raw` carries envelopes, `zendesk.STREAM.dlq` what could not be loaded."""
+"""Topics of the sync: `zendesk.STREAM.raw` carries envelopes, `.state` each row's newest, `.dlq` what was refused."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ _CONFIG = {
     "compression.type": "zstd",
     "max.message.bytes": str(kafka.LARGEST_MESSAGE),
 }
+_STATE_CONFIG = {
+    **{name: value for name, value in _CONFIG.items() if name != "retention.ms"},
+    "cleanup.policy": "compact",
+    # A consumer that is less than an hour behind sees each change.
+    "min.compaction.lag.ms": str(_HOUR_MS),
+    # Without it a text that was replaced stays until enough else has changed, which may be never.
+    "max.compaction.lag.ms": str(48 * _HOUR_MS),
+    # A consumer that was away for less than a week still hears what was deleted.
+    "delete.retention.ms": str(7 * 24 * _HOUR_MS),
+}
 
 
 def raw(stream: str) -> str:
     """Topic of a stream's rows."""
     return f"zendesk.{stream}.raw"
+
+
+def state(stream: str) -> str:
+    """Compacted topic with the newest copy of each of a stream's rows; a tombstone says that a row is gone."""
+    return f"zendesk.{stream}.state"
 
 
 def dead_letters(stream: str) -> str:
@@ -40,6 +55,7 @@ def ensure(bootstrap: str) -> dict[str, int]:
         for name, stream in STREAMS.items()
         for topic in (
             kafka.Topic(raw(name), stream.partitions, _CONFIG),
+            kafka.Topic(state(name), stream.partitions, _STATE_CONFIG),
             kafka.Topic(dead_letters(name), 1, _CONFIG),
         )
     ]

@@ -31,15 +31,23 @@ def sync(
         str | None,
         typer.Option(metavar="ISO", help="Read again from this moment; a fresh copy begins there."),
     ] = None,
+    from_kafka: Annotated[
+        bool, typer.Option("--from-kafka", help="Fill an empty copy from Kafka's state topics, without the help desk.")
+    ] = False,
 ) -> None:
     """Copy the help desk into PostgreSQL: only what changed since the last time."""
     from rich.console import Console
 
     from assets.settings import load_settings
 
+    if from_kafka and (once or follow or streams or since):
+        raise typer.BadParameter("--from-kafka goes with no other option: it fills an empty copy as a whole")
     if once and follow:
         raise typer.BadParameter("--once and --follow exclude each other")
     settings = load_settings()
+    if from_kafka:
+        _rebuild(settings, Console())
+        return
     names = _streams(streams)
     moment = _moment(since) if since else None
     console = Console()
@@ -48,6 +56,21 @@ def sync(
         _follow(settings, names, moment, console)
     else:
         _once(settings, names, moment, console)
+
+
+def _rebuild(settings: "Settings", console: "Console") -> None:
+    from assets.zendesk.rebuild import rebuild
+
+    def tell(stream: str, rows: int) -> None:
+        console.print(f"{stream}: {rows:,} rows", markup=False, highlight=False)
+
+    rows = rebuild(settings, progress=tell)
+    console.print(
+        f"{sum(rows.values()):,} rows rebuilt from Kafka; `switchdesk sync` reads what changed since",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _once(settings: "Settings", names: Sequence[str], since: datetime | None, console: "Console") -> None:
