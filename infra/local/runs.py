@@ -1,6 +1,7 @@
 """Runs of Dagster jobs in this process, recorded in the stack's storage like any other run."""
 
 import os
+import re
 import shutil
 import socket
 import time
@@ -127,7 +128,8 @@ def root_cause(events: "Sequence[dg.DagsterEvent]") -> str:
             continue
         while error.cause is not None:
             error = error.cause
-        return error.message.strip().removeprefix(f"{error.cls_name}: ")
+        # The message leads with the class, named with its module where it is not built in.
+        return re.sub(rf"^(\w+\.)*{re.escape(error.cls_name or '')}: ", "", error.message.strip())
     return "the run ended without a failed step; its log in Dagster says why"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from assets.stores.postgres import PostgresError
 from infra.local.runs import root_cause
 from orchestration.runs import HOST_TAG, abandoned, in_progress
 
@@ -71,12 +72,13 @@ def test_runs_in_progress_are_named_by_job(instance: dg.DagsterInstance) -> None
     assert in_progress(ended) == set()
 
 
-def test_the_root_cause_of_a_failure_is_one_sentence() -> None:
+@pytest.mark.parametrize("kind", [ValueError, PostgresError])
+def test_the_root_cause_of_a_failure_is_one_sentence(kind: type[Exception]) -> None:
     @dg.op
     def failing() -> None:
         try:
-            raise ValueError("table unreadable: zendesk.tickets; run `switchdesk doctor`")
-        except ValueError as error:
+            raise kind("table unreadable: zendesk.tickets; run `switchdesk doctor`")
+        except kind as error:
             raise RuntimeError("load failed") from error
 
     @dg.job
