@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.settings import Settings, SwitchdeskError
+from assets.stores import postgres
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -109,13 +110,19 @@ def run_job(
 
 
 def prepare(settings: Settings) -> None:
-    """Let Dagster find the stack's storage: it reads the environment alone, when it is first used."""
+    """Let Dagster find the stack's storage: it reads the environment alone, when it is first used.
+
+    Raises PostgresError where the storage does not answer.
+    """
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dir / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(_INSTANCE_FILE, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ["SWITCHDESK_DAGSTER_STORAGE_URL"] = settings.require("dagster_storage_url")
+    storage = settings.require("dagster_storage_url")
+    # Dagster itself would try again for half a minute, and tell with a traceback.
+    postgres.connect(storage, application="switchdesk-runs").close()
+    os.environ["SWITCHDESK_DAGSTER_STORAGE_URL"] = storage
     # gRPC's own library writes of every closed connection to the terminal; errors reach us as exceptions.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 

@@ -3,12 +3,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
+from assets.settings import Settings
 from assets.stores.postgres import PostgresError
-from infra.local.runs import root_cause
+from infra.local.runs import prepare, root_cause
 from orchestration.runs import HOST_TAG, abandoned, in_progress
 
 
@@ -87,3 +90,11 @@ def test_the_root_cause_of_a_failure_is_one_sentence(kind: type[Exception]) -> N
 
     result = doomed.execute_in_process(raise_on_error=False)
     assert root_cause(result.all_events) == "table unreadable: zendesk.tickets; run `switchdesk doctor`"
+
+
+def test_a_storage_that_does_not_answer_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    url = SecretStr("postgresql+psycopg2://switchdesk:hidden@127.0.0.1:9/dagster")
+    with pytest.raises(PostgresError, match=r"PostgreSQL does not answer: switchdesk@127\.0\.0\.1:9/dagster") as caught:
+        prepare(Settings(dagster_storage_url=url))  # pyright: ignore[reportCallIssue]
+    assert "hidden" not in str(caught.value)
