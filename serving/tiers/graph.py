@@ -20,9 +20,10 @@ _NO_LIMIT = 2**31
 
 _KNOWN = "match (t:Ticket {id: $ticket}) where t.created_at is not null return t.id as ticket_id"
 
-# Conditions that every listing shares; a parameter that is null leaves its side open.
+# Conditions that every listing shares; a parameter that is null leaves its side open. Deleted tickets count nowhere.
 _WITHIN: LiteralString = (
-    "($ids is null or t.id in $ids) and ($from is null or t.created_at >= $from)"
+    "coalesce(t.status, '') <> 'deleted' and ($ids is null or t.id in $ids)"
+    " and ($from is null or t.created_at >= $from)"
     " and ($to is null or t.created_at < $to)"
 )
 _SEEN: LiteralString = "($allowed is null or o.id in $allowed) and o.created_at is not null"
