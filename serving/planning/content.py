@@ -68,7 +68,7 @@ def read_topic(scene: Scene, topic: intents.Topic) -> Reading:
     words = [at for at in topic.words if not scene.in_time(at) and at not in gone]
     while words and scene.tokens[words[-1]].kind is Kind.SYMBOL:
         words.pop()
-    while words and scene.tokens[words[0]].kind is Kind.SYMBOL:
+    while words and (scene.tokens[words[0]].kind is Kind.SYMBOL or scene.word(words[0]) in ("from", "about", "on")):
         words.pop(0)
     if not any(scene.word(at) not in FUNCTION and scene.tokens[at].kind is not Kind.SYMBOL for at in words):
         raise AskBack("about what? The topic is missing", ("What do customers say about late deliveries?",))

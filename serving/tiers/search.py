@@ -34,13 +34,16 @@ DATASET = "milvus.comment_embeddings"
 
 _WORD_SHARE = 0.2
 """Weight of the words found as written; the rest is nearness in meaning."""
-_LEAST_MEANING = 0.35
-"""Cosine below which neighbours have little to do with the query; a comment with all its words counts anyway."""
+_LEAST_MEANING = 0.3
+"""Cosine below which neighbours have nothing to do with the query; a comment with all its words counts anyway."""
+_NEAR_MEANING = 0.4
+"""Cosine below which neighbours may well have little to do with it."""
 _CANDIDATES = 60
 _MOST_CANDIDATES = 2_000
 _WORD_CANDIDATES = 50
 _LISTED_TICKETS = 5_000
 """More tickets than this are not written into a Milvus filter; neighbours are then sifted in PostgreSQL."""
+_FAR = "no comment is close to what was asked; these are the nearest there are"
 _SAME_TEXT = 95.0
 """Similarity (0-100) from which two comments count as one text: macros, automatic replies, quoted mail."""
 _SAME_QUOTE = 85.0
@@ -162,6 +165,7 @@ class Search:
             tickets = ticket_ids(connection, ticket_filters)
         words = _distinctive(query)
         hits: tuple[Hit, ...] = ()
+        far = False
         if where is not None and tickets != []:
             embedder = self._embedder(str(dataset.facts["model_id"]))
             vector = embedder.encode([query])
@@ -173,6 +177,7 @@ class Search:
                 raise StoreUnavailable("the embedded comments are being replaced: ask again in a minute") from None
             except MilvusError as error:
                 raise StoreUnavailable(str(error)) from None
+            far = bool(found) and max(item.match.score for item in found) < _NEAR_MEANING
             hits = _varied(_hits(embedder, vector[0], words, _distinct(found, 3 * plan.limit)), plan.limit)
         return SearchResult(
             hits=hits,
@@ -180,7 +185,7 @@ class Search:
             coverage=dataset.coverage,
             dataset=dataset,
             model_id=str(dataset.facts["model_id"]),
-            warnings=_warnings(plan, dataset),
+            warnings=(*_warnings(plan, dataset), *((_FAR,) if far else ())),
         )
 
     def _candidates(
