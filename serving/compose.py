@@ -11,12 +11,18 @@ from serving.schemas import Cell
 from serving.tiers.table import Column, Table, number
 
 _LISTED = 5
+_ABOUT = ("product", "reason", "brand", "form", "tags")
 _DATES = "%Y-%m-%d"
 
 
-def metric_text(plan: MetricPlan, table: Table, *, zone: ZoneInfo, as_of: datetime) -> str:
-    """One number, a series or a breakdown: the first sentence is the answer, with range and zone."""
+def metric_text(plan: MetricPlan, table: Table, *, zone: ZoneInfo, as_of: datetime, limits: str = "") -> str:
+    """One number, a series or a breakdown: the first sentence is the answer, with its limits, range and zone.
+
+    `limits` are the plan's filters in words, as `where priority is urgent`.
+    """
     span = range_phrase(plan.time, zone, as_of)
+    if limits:
+        span = f"{limits}, {span}"
     if not table.rows or not table.metrics:
         return f"There is nothing to count {span}."
     asked = asked_of_rows(plan, table)
@@ -69,26 +75,23 @@ def _mean(plan: MetricPlan, table: Table, mean: float, span: str) -> str:
     )
 
 
-def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: datetime) -> str:
-    """A list of tickets, or what is known of one."""
+def template_text(plan: TemplatePlan, table: Table, *, zone: ZoneInfo, as_of: datetime, limits: str = "") -> str:
+    """A list of tickets, or what is known of one; `limits` as for `metric_text`."""
     if plan.template == "ticket":
-        if not table.rows:
-            return f"There is no ticket {plan.ticket_id}."
-        facts = "; ".join(
-            f"{label(column)}: {_shown(column, cell)}"
-            for column, cell in zip(table.columns, table.rows[0], strict=True)
-            if cell is not None and column.role != "id"
-        )
-        return f"Ticket {plan.ticket_id}: {facts}."
+        return _facts(table) if table.rows else f"There is no ticket {plan.ticket_id}."
+    span = range_phrase(plan.time, zone, as_of)
+    if limits:
+        span = f"{limits}, {span}"
     if not table.rows:
-        return f"No ticket matches {range_phrase(plan.time, zone, as_of)}."
+        return f"No ticket was found {span}."
     shown, total = len(table.rows), max(table.total or 0, len(table.rows))
     many = counted(total, "open ticket" if plan.template == "oldest_open" else "ticket")
     if plan.template == "most_replies":
         many += " with agent replies"
     first = {"ticket_list": "newest", "oldest_open": "oldest", "most_replies": "most replied to"}[plan.template]
-    cut = f"; the {shown:,} {first} are listed" if total > shown else f", {first} first" if shown > 1 else ""
-    lines = [f"{many} {range_phrase(plan.time, zone, as_of)}{cut}."]
+    listed = f"the {shown:,} {first} are listed" if shown > 1 else f"the {first} is listed"
+    cut = f"; {listed}" if total > shown else f", {first} first" if shown > 1 else ""
+    lines = [f"{many} {span}{cut}."]
     lines += [f"- {_ticket_text(table, row)}" for row in table.rows[:_LISTED]]
     if len(table.rows) > _LISTED:
         lines.append(f"- and {len(table.rows) - _LISTED} more in the table")
@@ -272,6 +275,35 @@ def _row_text(table: Table, row: Sequence[Cell]) -> str:
     ]
     head = ", ".join([*ids, *names])
     return f"{head}: {', '.join(values)}" if head and values else head or ", ".join(values)
+
+
+def _facts(table: Table) -> str:
+    """All that is known of one ticket, in four lines."""
+    named = dict(zip(table.names, zip(table.columns, table.rows[0], strict=True), strict=True))
+    held = {name: _shown(column, cell) for name, (column, cell) in named.items() if cell is not None}
+    subject = f" “{held['subject']}”" if "subject" in held else ""
+    state = [held.get("status", "without status"), f"priority {held.get('priority', 'not set')}"]
+    state += [f"type {held['type']}"] if "type" in held else []
+    owner = ", ".join([held.get("assignee", "no assignee"), *([held["group"]] if "group" in held else [])])
+    lines = [f"Ticket {named['ticket_id'][1]}{subject} is {', '.join(state)}; {owner}."]
+    asked = f"- created {held.get('created_at')} by {held.get('requester', 'an unknown requester')}"
+    asked += f" of {held['organization']}" if "organization" in held else ""
+    asked += f" over {held['channel']}" if "channel" in held else ""
+    if "solved_at" in held:
+        asked += f"; solved {held['solved_at']}, after {held.get('full_resolution_minutes', 'no time known')}"
+    elif "age_minutes" in held:
+        asked += f"; {held['age_minutes']} old"
+    lines.append(asked)
+    replied = f"first reply after {held['first_reply_minutes']}" if "first_reply_minutes" in held else "no reply yet"
+    counts = [
+        counted(int(number(named[name][1]) or 0), noun)
+        for name, noun in (("comments", "comment"), ("reopens", "reopen"), ("transfers", "transfer"))
+        if name in named
+    ]
+    rated = [f"rated {held['satisfaction']}"] if "satisfaction" in held else []
+    lines.append(f"- {', '.join([replied, *counts, *rated])}")
+    about = [f"{label(named[name][0]).lower()} {held[name]}" for name in _ABOUT if name in held]
+    return "\n".join([*lines, *([f"- {', '.join(about)}"] if about else [])])
 
 
 def _ticket_text(table: Table, row: Sequence[Cell]) -> str:

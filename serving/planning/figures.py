@@ -32,7 +32,7 @@ def read_figure(scene: Scene) -> Reading:
     groups = conditions.groups(scene)
     if order is not None and not groups:
         order, groups = _ranked(scene, order)
-    found = measures.measure(scene)
+    found = measures.measure(scene) or _values_alone(scene)
     if found is None:
         return _nothing(scene, order, groups, limits)
     if order is not None:
@@ -77,6 +77,16 @@ def read_figure(scene: Scene) -> Reading:
     return timed(scene, base, found, order)
 
 
+def _values_alone(scene: Scene) -> measures.Measure | None:
+    """Values set side by side without a number are tickets counted: "email vs chat last month"."""
+    created = scene.lexicon.metric("tickets created")
+    values = [match for match in scene.matches if match.of(Sense.VALUE) is not None]
+    if created is None or len(values) < 2 or not measures.in_contrast(scene):
+        return None
+    scene.notes.append("no number named: tickets created are counted")
+    return measures.Measure([created])
+
+
 def _ranked(scene: Scene, order: orders.Order) -> tuple[orders.Order, list[str]]:
     """The dimension that an order ranks: "top 5 organizations", "agents with the most tickets", "who solved most"."""
     if order.grain is not None:
@@ -118,6 +128,10 @@ def _account(scene: Scene, metric: Metric) -> None:
         fillers |= {"causes", "caused", "produce", "produces", "produced", "bring", "brings", "brought"}
         if any(scene.word(at) in ("did", "do", "does", "have", "has") for at in range(len(scene.tokens))):
             fillers.add("open")
+    if metric.unit == "people":
+        fillers |= {"different", "distinct", "unique"}
+    if metric.unit == "comments":
+        fillers |= {"write", "wrote", "written", "leave", "left", "post", "posted", "send", "sent"}
     for at in range(len(scene.tokens)):
         team = scene.word(at) in ("support", "team", "desk", "helpdesk", "staff")
         inside = any(match.first <= at <= match.last and match.first not in scene.used for match in scene.matches)
@@ -180,6 +194,8 @@ def _spread(
         scene.used.update(where_said)
         adds_up = all(scene.semantics.metrics[name].is_additive for name in found.metrics)
         return [one.dimension], list(one.values) if adds_up and not one.negated and len(found.metrics) == 1 else []
+    if groups and candidates:
+        raise AskBack("a share within each group is not counted: ask for the share of one, or for the counts of all")
     if groups:
         scene.used.update(where_said)
         scene.notes.append("a share is that row's part of all rows")

@@ -76,6 +76,9 @@ _COMPLEX = re.compile(
     r"|\banaly[sz]e\b|\banalysis\b|\binvestigate\b|\bdiagnose\b|\bimpact of\b|\bwhat went wrong\b|\bdeep dive\b|\bcaused by\b|\bdue to what\b|\bwhat can we (?:do|improve)\b|\bhow can we (?:reduce|improve|lower|increase)\b"
     r"|\bwhat changed\b|\bresponsible for\b|\bwhat do (?:\S+ )?(?:customers|people|users) complain about (?:the )?most\b|\b(?:main|top|biggest|common|most common|most frequent|frequent) (?:\S+ )?(?:complaints?|pain points?|issues|problems|themes|reasons for (?:bad|contact))\b"
 )
+_THEMES = re.compile(
+    r"\bcomplain(?:ing)? about (?:the )?most\b|\b(?:main|top|biggest|common|most common|most frequent|frequent) (?:\S+ )?(?:complaints?|pain points?|issues|problems|themes)\b"
+)
 _SELF = re.compile(
     r"\b(?:did|have|had|do|am|was) i\b|\bi (?:have |had |was )?(?:solved?|closed?|resolved?|replied|reply|answered|handled?|own|worked|assigned)\b|\b(?:my|mine)\b|\b(?:to|by|for|from|with) me\b|\bmyself\b"
 )
@@ -206,6 +209,11 @@ def is_forecast(line: str) -> bool:
 def is_complex(line: str) -> bool:
     """Whether reasons are asked for."""
     return _COMPLEX.search(line) is not None
+
+
+def is_themes(line: str) -> bool:
+    """Whether it is asked what comes up most, rather than why something changed."""
+    return _THEMES.search(line) is not None
 
 
 def is_count(line: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
 from serving.planning.english import FUNCTION, is_common
@@ -74,7 +74,9 @@ PHRASINGS = {
         "first answer time", "time to respond", "how long until first reply", "how long until the first reply",
         "how long do customers wait for a first reply", "how long do customers wait for a reply", "first reply times",
         "how long does it take to reply", "how long does it take us to reply", "how fast do we respond",
-        "speed of first reply",
+        "speed of first reply", "how long do customers wait for a first answer",
+        "how long do customers wait for an answer", "wait for a first answer",
+        "wait for a first reply", "wait for a first response", "wait for an answer",
         "how quickly do we respond", "how fast did we reply", "how long does a first reply take", "response times",
     ),
     "average full resolution time": (
@@ -142,6 +144,8 @@ resolution satisfaction complaints complain examples related incidents problem m
 """.split()
 )
 """Words of the grammar that a misspelling may be meant for."""
+_NEAR = 62
+"""Likeness (0-100) from which a name is offered for a word that is not known."""
 _ARTICLES = {"the", "a", "an", "our"}
 _AGGREGATE = re.compile(r"(average|avg|mean|median|p\d\d|max|min)_(.+)")
 _SAME_AGGREGATE = {"average": "avg", "mean": "avg"}
@@ -275,8 +279,11 @@ class Lexicon:
             labels.setdefault(dimension.label.lower(), dimension.label)
             for value in dimension.values[:2_000]:
                 labels.setdefault(value.lower(), value)
-        found = process.extract(word.lower(), list(labels), limit=count, score_cutoff=60)
-        return tuple(labels[label] for label, _, _ in found)
+        pieces = {piece: label for key, label in reversed(labels.items()) for piece in (*re.split(r"[\W_]+", key), key)}
+        found = process.extract(
+            word.lower(), list(pieces), scorer=fuzz.ratio, limit=3 * count, score_cutoff=_NEAR if len(word) > 3 else 100
+        )
+        return tuple(dict.fromkeys(pieces[piece] for piece, _, _ in found))[:count]
 
 
 _GRAMMAR_STEMS = frozenset(stem(word) for word in _GRAMMAR)

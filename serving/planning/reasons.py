@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.planning import conditions, measures
+from serving.planning import conditions, intents, measures
 from serving.planning.normalise import Kind
 from serving.planning.outcome import done, filters_of
 from serving.planning.periods import spanning, split_ranges, start_of, with_grain
@@ -45,13 +45,16 @@ def read_reasons(scene: Scene) -> Reading:
     if earlier(start_of(span), start_of(before)):
         span, before = before, span
     now_range, then_range = scene.range_of(span), scene.range_of(before)
+    themes = intents.is_themes(scene.text.line)
     plans = [
         MetricPlan(metrics=(name,), filters=filters, time=now_range),
         MetricPlan(metrics=(name,), filters=filters, time=then_range),
         MetricPlan(metrics=(name,), filters=filters, time=with_grain(spanning(before, span), metric)),
     ]
+    if themes:
+        plans = []
     counted = () if metric.is_additive else _cases(scene, metric)
-    for dimension in _SLICES:
+    for dimension in ("reason", "product", "group") if themes else _SLICES:
         if dimension in metric.dimensions and all(one.dimension != dimension for one in filters):
             plans += [
                 MetricPlan(
@@ -62,7 +65,7 @@ def read_reasons(scene: Scene) -> Reading:
                     order_by=(f"-{name}",),
                     limit=_MOST_SLICES,
                 )
-                for time in (now_range, then_range)
+                for time in ((now_range,) if themes else (now_range, then_range))
             ]
     words = [at for at, token in enumerate(scene.tokens) if not scene.in_time(at) and token.kind is not Kind.SYMBOL]
     customers = Filter(dimension="author_role", values=("customer",))
@@ -79,6 +82,9 @@ def read_reasons(scene: Scene) -> Reading:
         f"Reasons behind {metric.label.lower()}{where(filters, scene.semantics)}{when(now_range, scene.zone)}, "
         f"beside the period before{when(then_range, scene.zone)}."
     )
+    if themes:
+        limits = f"{where(filters, scene.semantics)}{when(now_range, scene.zone)}"
+        echo = f"What comes up most in {metric.label.lower()}{limits}."
     return done(scene, plan, echo)
 
 

@@ -25,6 +25,12 @@ def said(condition: Filter, semantics: Semantics) -> str:
     """One filter: "priority is urgent"."""
     dimension = semantics.dimensions.get(condition.dimension)
     label = (dimension.label if dimension is not None else condition.dimension).lower()
+    if (
+        condition.op is Operator.EQ
+        and condition.values in ((True,), (False,))
+        and isinstance(condition.values[0], bool)
+    ):
+        return label if condition.values[0] else f"not {label}"
     values = ", ".join(_value(value) for value in condition.values)
     return f"{label} {_SAID[condition.op]} {values}".strip()
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from serving import compose
 from serving.errors import Invalid, NotFound, StoreUnavailable
 from serving.planning.plan import ComplexPlan, GraphPlan, MetricPlan, SearchPlan
+from serving.planning.wording import where
 from serving.published import View
 from serving.question import Question
 from serving.schemas import Citation, Status
@@ -44,11 +45,12 @@ class Evidence:
         as_of = question.as_of(view.snapshot)
         table = found.table
         draft.table, draft.value, draft.sql, draft.ticket_ids = table, table.value, found.sql, table.ticket_ids
+        limits = "" if view.semantics is None else where(plan.filters, view.semantics).removeprefix(", ")
         if isinstance(plan, MetricPlan):
             draft.value = table.value if table.value is not None else compose.asked_of_rows(plan, table)
-            draft.text = compose.metric_text(plan, table, zone=question.zone, as_of=as_of)
+            draft.text = compose.metric_text(plan, table, zone=question.zone, as_of=as_of, limits=limits)
         else:
-            draft.text = compose.template_text(plan, table, zone=question.zone, as_of=as_of)
+            draft.text = compose.template_text(plan, table, zone=question.zone, as_of=as_of, limits=limits)
         for label, definition in found.definitions.items():
             draft.text += f"\n{compose.sentence(f'{label}: {definition}')}"
         # A list says itself that it shows the first ones.
@@ -110,11 +112,19 @@ class Evidence:
                 found = await self._figures(question, plan.metrics, draft, view)
                 as_of = question.as_of(view.snapshot)
                 parts = [(one, result.table) for one, result in zip(plan.metrics, found, strict=True)]
+                assert view.semantics is not None  # without it there were no figures
                 for one, table in parts:
-                    text = compose.metric_text(one, table, zone=question.zone, as_of=as_of)
+                    limits = where(one.filters, view.semantics).removeprefix(", ")
+                    text = compose.metric_text(one, table, zone=question.zone, as_of=as_of, limits=limits)
                     tables.append((text.splitlines()[0], table))
                     texts.append(text)
-                moved = explain(parts, is_additive=_adds_up(view, plan), zone=question.zone, as_of=as_of)
+                moved = explain(
+                    parts,
+                    is_additive=_adds_up(view, plan),
+                    zone=question.zone,
+                    as_of=as_of,
+                    limits=where(plan.metrics[0].filters, view.semantics),
+                )
                 if moved is not None:
                     texts = [moved.text]
                     search = moved.search(search) if search is not None else None

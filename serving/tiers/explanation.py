@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import sqrt
 from zoneinfo import ZoneInfo
@@ -26,6 +26,8 @@ _SURPRISE = 0.15
 """By how much that has to exceed the slice's share of the earlier total: big slices always move most."""
 _NAMED = 3
 """Slices named of each dimension."""
+_OFFSET = 3
+"""How many times as far as the whole the slices may move for shares of its change to be told."""
 _FEWEST = 5
 """Fewest cases behind an average or a share for it to be named."""
 _SUBJECTS = {"product", "reason", "tag"}
@@ -74,8 +76,13 @@ class Explanation:
         return plan.model_copy(update={"query": self.topic, "filters": (*plan.filters, narrowed)})
 
 
-def explain(parts: Sequence[Part], *, is_additive: bool, zone: ZoneInfo, as_of: datetime) -> Explanation | None:
-    """What moved between the first two totals of one metric; None where the figures hold no such pair."""
+def explain(
+    parts: Sequence[Part], *, is_additive: bool, zone: ZoneInfo, as_of: datetime, limits: str = ""
+) -> Explanation | None:
+    """What moved between the first two totals of one metric; None where the figures hold no such pair.
+
+    `limits` are the filters of the figures in words, as `, where priority is urgent`.
+    """
     pair = _totals(parts)
     if pair is None:
         return None
@@ -83,6 +90,7 @@ def explain(parts: Sequence[Part], *, is_additive: bool, zone: ZoneInfo, as_of: 
     was, now, column = old.value, new.value, new.columns[0]
     if was is None or now is None or was == now:
         return _unmoved(earlier, later, was, now, column, zone=zone, as_of=as_of)
+    column = replace(column, label=f"{column.label}{limits},") if limits else column
     moved = _moved(earlier, later, was, now, column, zone=zone, as_of=as_of)
     sliced = list(_sliced(parts, earlier, later))
     peak = _peak(parts, column)
@@ -95,12 +103,15 @@ def explain(parts: Sequence[Part], *, is_additive: bool, zone: ZoneInfo, as_of: 
     cuts = [found for before, after in sliced if (found := contributions(before, after, was, now))]
     ranked = sorted(itertools.chain.from_iterable(cuts), key=lambda one: -one.surprise)
     strong = [one for one in ranked if one.contribution >= _LEADING_SHARE and one.surprise >= _SURPRISE]
+    offset = any(_cancels(found, now - was) for found in cuts)
+    strong = [] if offset else strong
     leading = next((one for one in strong if isinstance(one.member, str)), None)
-    text = [f"{moved}; {_led(leading, column, now - was)}." if cuts else f"{moved}."]
+    why = "slices moved both ways and largely cancel out" if offset else _led(leading, column, now - was)
+    text = [f"{moved}; {why}." if cuts else f"{moved}."]
     if sqrt(was + now) * 2 > abs(now - was):
         text.append("A difference of that size also comes about by chance.")
     text += peak
-    text += [_by(found, now - was) for found in cuts]
+    text += [_by(found, now - was, with_shares=not offset) for found in cuts]
     names = [one.member for one in strong if isinstance(one.member, str) and one.dimension.name in _SUBJECTS]
     return Explanation(
         "\n".join(text), leading, " ".join(dict.fromkeys(names)) or str(leading.member if leading else "")
@@ -120,6 +131,11 @@ def contributions(before: Table, after: Table, was: float, now: float) -> list[S
         for member, (old, new) in counts.items()
     ]
     return sorted(found, key=lambda one: (-abs(one.change), str(one.member)))
+
+
+def _cancels(slices: Sequence[Slice], change: float) -> bool:
+    """Whether the slices moved far more than the whole did, so that shares of its change say little."""
+    return sum(abs(one.change) for one in slices) > _OFFSET * abs(change)
 
 
 def _totals(parts: Sequence[Part]) -> tuple[Part, Part] | None:
@@ -199,17 +215,18 @@ def _led(leading: Slice | None, column: Column, change: float) -> str:
     )
 
 
-def _by(slices: Sequence[Slice], change: float) -> str:
+def _by(slices: Sequence[Slice], change: float, *, with_shares: bool) -> str:
     """One dimension as a line: the slices that moved most, the rest as others, so that the parts add up."""
     moved = [one for one in slices if one.change]
     named, label = moved[:_NAMED], slices[0].dimension.label.lower()
     parts = [
-        f"{compose.member_text(one.dimension, one.member)} {_signed(one.change, None)} ({_percent(one.contribution)})"
+        f"{compose.member_text(one.dimension, one.member)} {_signed(one.change, None)}"
+        + (f" ({_percent(one.contribution)})" if with_shares else "")
         for one in named
     ]
     rest = change - sum(one.change for one in named)
-    if rest or len(moved) > len(named):
-        parts.append(f"others {_signed(rest, None)} ({_percent(rest / change)})")
+    if rest:
+        parts.append(f"others {_signed(rest, None)}" + (f" ({_percent(rest / change)})" if with_shares else ""))
     return f"- by {label}: {', '.join(parts)}"
 
 

@@ -87,6 +87,10 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("how many tickets were open yesterday", number("backlog", time=YESTERDAY)),
     ("backlog at the end of last month", number("backlog", time=LAST_MONTH)),
     ("daily backlog last week", number("backlog", time=LAST_WEEK, grain="day")),
+    ("email vs chat last month", number("tickets_created", time=LAST_MONTH, by=("channel",), channel=("in", "email", "chat"))),
+    ("what percent of tickets last month came from email or chat", number("tickets_created", time=LAST_MONTH, by=("channel",), share_of=("email", "chat"))),
+    ("how many different customers contacted us last month", number("requesters", time=LAST_MONTH)),
+    ("how long do customers wait for a first answer on average last month", number("avg_first_reply_minutes", time=LAST_MONTH)),
     # averages, medians, percentiles
     ("average first reply time last week", number("avg_first_reply_minutes", time=LAST_WEEK)),
     ("What's the median first reply time this month?", number("median_first_reply_minutes", time=THIS_MONTH)),

@@ -92,6 +92,25 @@ def test_a_fall_has_contributions_of_both_signs() -> None:
     assert "- by product: App −60 (150 %), Hub +20 (−50 %)" in text
 
 
+def test_slices_that_cancel_out_are_told_without_shares() -> None:
+    then, now = {"product": {"App": 130, "Hub": 10}}, {"product": {"App": 30, "Hub": 105}}
+    first, *rest = explained(counts(then, now)).text.splitlines()
+    assert "slices moved both ways and largely cancel out" in first
+    assert "- by product: App −100, Hub +95" in rest
+
+
+def test_the_limits_of_the_figures_are_in_the_first_sentence() -> None:
+    found = explain(
+        [total(9, NOW), total(7, THEN)],
+        is_additive=True,
+        zone=ZoneInfo("UTC"),
+        as_of=datetime(2026, 11, 25, tzinfo=UTC),
+        limits=", where priority is urgent",
+    )
+    assert found is not None
+    assert found.text.startswith("Tickets created, where priority is urgent, rose by 2 tickets")
+
+
 def test_a_slice_that_is_new_or_unnamed_counts_too() -> None:
     then, now = {"product": {"Hub": 20}}, {"product": {"Hub": 20, None: 30, "App": 50}}
     text = explained(counts(then, now)).text
@@ -160,6 +179,6 @@ def test_parts_of_a_dimension_always_add_up(then: dict[str, int], now: dict[str,
     assert sum(one.contribution for one in slices) == pytest.approx(1)
     line = explained(counts({"product": then}, {"product": now})).text.splitlines()[-1]
     said = [
-        int(sign.replace("−", "-") + digits.replace(",", "")) for sign, digits in re.findall(r"([+−])([\d,]+) \(", line)
+        int(sign.replace("−", "-") + digits.replace(",", "")) for sign, digits in re.findall(r" ([+−])([\d,]+)", line)
     ]
     assert sum(said) == became - was
