@@ -34,6 +34,7 @@ from serving.schemas import (
 )
 from serving.state import State
 from serving.stream import EVENT_STREAM, answer_events
+from serving.sync_figures import FiguresUnavailable, SyncFigures
 
 router = APIRouter()
 
@@ -217,7 +218,14 @@ async def metrics(state: Serving) -> Response:
         pass
     else:
         state.telemetry.datasets(view.snapshot.datasets)
-    return Response(state.telemetry.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    text = state.telemetry.expose()
+    try:
+        figures = await state.threads.run(lambda: SyncFigures.read(state.stores.questions), seconds=3)
+    except (ServingError, FiguresUnavailable):
+        pass
+    else:
+        text += figures.expose()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _seconds(state: State) -> float:

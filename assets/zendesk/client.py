@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,6 +93,8 @@ class ZendeskClient:
         """Host (and port) of the account: the name under which state and quota are kept."""
         self.limiter = limiter
         self.calls = 0
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._outcomes_lock = threading.Lock()
         self._credentials = credentials
         self._give_up_seconds = give_up_seconds
         self._token: str | None = None
@@ -122,8 +125,9 @@ class ZendeskClient:
         limit: LimitClass = LimitClass.ACCOUNT,
         stop: threading.Event,
         waiting: Callable[[float], None] | None = None,
+        stream: str = "account",
     ) -> Answer:
-        """GET `/api/v2/PATH`: waits for its turn, retries what may pass, raises what will not.
+        """GET `/api/v2/PATH`: waits for its turn, retries what may pass, raises what will not; counted for `stream`.
 
         Raises PageTooSlow where Zendesk runs out of time, AccessRefused and NotFound for 403 and 404, RequestRefused
         for other refusals, CredentialsRefused for 401, HostUnreachable after less than a minute of nothing but faults.
@@ -140,13 +144,16 @@ class ZendeskClient:
             try:
                 response = self._http.get(f"/api/v2/{path}", params=params, headers={"Authorization": token})
             except (httpx.ReadTimeout, httpx.WriteTimeout):
+                self._count(stream, "timeout")
                 self.limiter.release(limit)
                 raise PageTooSlow(f"Zendesk does not answer in time: {path} on {self.account}") from None
             except httpx.HTTPError as error:
+                self._count(stream, "broken")
                 self.limiter.release(limit)
                 fault = _fault(error)
             else:
                 status = response.status_code
+                self._count(stream, str(status))
                 blocked = 0.0
                 if status == 429:
                     blocked = retry_after(response.headers, default=5.0)
@@ -180,6 +187,16 @@ class ZendeskClient:
             if stop.wait(delay * random.uniform(0.5, 1.0)):
                 raise Stopped("sync stopped: a call was being repeated")
             delay = min(delay * 2, 10.0)
+
+    def take_outcomes(self) -> dict[tuple[str, str], int]:
+        """Calls by (stream, status) since the last time this was asked."""
+        with self._outcomes_lock:
+            taken, self._outcomes = self._outcomes, Counter()
+        return dict(taken)
+
+    def _count(self, stream: str, status: str) -> None:
+        with self._outcomes_lock:
+            self._outcomes[stream, status] += 1
 
     def check_admin(self, *, stop: threading.Event) -> str:
         """Return the role behind the credentials; raises CredentialsRefused or NotAnAdmin naming the settings."""

@@ -443,7 +443,9 @@ class Exporter:
         slow = 0
         while True:
             try:
-                return self._client.get(path, params, limit=limit, stop=self._stop, waiting=self._waiting)
+                return self._client.get(
+                    path, params, limit=limit, stop=self._stop, waiting=self._waiting, stream=self._stream.name
+                )
             except PageTooSlow as error:
                 if "per_page" in params:
                     raise

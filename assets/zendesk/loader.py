@@ -69,6 +69,8 @@ class _Batch:
     scrubbed: list[int] = field(default_factory=list)
     bad: list[_Bad] = field(default_factory=list)
     positions: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    last: dict[tuple[str, int], Message] = field(default_factory=dict)
+    """The last record of each (stream, partition)."""
 
 
 class Loader:
@@ -207,7 +209,7 @@ class Loader:
         moments: dict[str, datetime] = {}
         try:
             with self._connection.transaction():
-                self._fence(batch.positions)
+                self._fence(batch)
                 row = self._connection.execute("select nextval('zendesk.load_seq')").fetchone()
                 assert row is not None
                 load_seq = int(row[0])
@@ -270,6 +272,7 @@ class Loader:
                     "run the sync again, it goes on where the database stands"
                 )
             positions[part] = offset + 1
+            batch.last[stream, part] = message
             self._take(batch, stream, message)
         return batch
 
@@ -308,17 +311,25 @@ class Loader:
         if stream == "tickets" and payload.get("status") == "deleted" and payload.get("subject") == "SCRUBBED":
             batch.scrubbed.append(entity)
 
-    def _fence(self, positions: Mapping[str, Mapping[int, int]]) -> None:
+    def _fence(self, batch: _Batch) -> None:
         """Move our offsets; a partition that carries another epoch belongs to another loader by now."""
         moves = [
-            (topics.raw(stream), part, position, self._epochs[topics.raw(stream), part])
-            for stream, ends in positions.items()
+            (
+                topics.raw(stream),
+                part,
+                position,
+                self._epochs[topics.raw(stream), part],
+                batch.last[stream, part].timestamp()[1],
+            )
+            for stream, ends in batch.positions.items()
             for part, position in ends.items()
         ]
         moved = self._connection.execute(
             """
-            update ops.kafka_offsets o set next_offset = m.position, applied_at = now()
-            from unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[]) as m (topic, part, position, epoch)
+            update ops.kafka_offsets o set next_offset = m.position, applied_at = clock_timestamp(),
+                record_at = to_timestamp(m.written_ms / 1000.0)
+            from unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[])
+                as m (topic, part, position, epoch, written_ms)
             where o.topic = m.topic and o.part = m.part and o.epoch = m.epoch
             """,
             tuple(list(column) for column in zip(*moves, strict=True)),

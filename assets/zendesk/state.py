@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,6 +114,17 @@ class State:
             f"select id, {parent} from zendesk.{stream} {condition[flag]}".encode()
         ).fetchall()
         return [(row[0], row[1]) for row in rows]
+
+    def count_calls(self, outcomes: Mapping[tuple[str, str], int]) -> None:
+        """Add calls to Zendesk, by (stream, status)."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                """
+                insert into ops.api_calls as c (stream, status, calls) values (%s, %s, %s)
+                on conflict (stream, status) do update set calls = c.calls + excluded.calls
+                """,
+                [(*names, calls) for names, calls in outcomes.items()],
+            )
 
     def published(self) -> dict[str, tuple[int, int, datetime | None]]:
         """Rows, version and as-of of each stream in the catalogue; as-of None where no moment holds yet."""

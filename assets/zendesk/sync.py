@@ -43,6 +43,8 @@ BEHIND_SECONDS = 300
 _CYCLE_SECONDS = 30.0
 """Pause between two looks while following; the exports withhold the newest minute anyway."""
 
+_COUNT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
@@ -218,7 +220,7 @@ class _Session:
         self._halt = halt
         self._stop = stop
         self._progress = progress
-        self._started = time.monotonic()
+        self._counted_at = time.monotonic()
 
     def wait(self, seconds: float) -> bool:
         """Pause between cycles; true where the run has to end."""
@@ -270,6 +272,7 @@ class _Session:
             for thread in threads:
                 while thread.is_alive():
                     thread.join(0.2)
+                    self._count_calls(_COUNT_SECONDS)
                     if self._stop.is_set():
                         self._halt.set()
         except BaseException:
@@ -349,7 +352,15 @@ class _Session:
                 as_of=as_of,
                 lag_seconds=(now - as_of).total_seconds() if as_of is not None else None,
             )
+        self._count_calls()
         return SyncReport(self._client.account, reports, seconds, calls, self._erase())
+
+    def _count_calls(self, least_seconds: float = 0.0) -> None:
+        """Leave the number of calls for whoever watches; a death loses some seconds of it."""
+        now = time.monotonic()
+        if now - self._counted_at >= least_seconds:
+            self._counted_at = now
+            self._state.count_calls(self._client.take_outcomes())
 
     def _erase(self) -> Mapping[str, int]:
         """Take what this and earlier cycles erased out of the stores behind PostgreSQL."""
