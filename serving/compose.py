@@ -284,6 +284,7 @@ def _facts(table: Table) -> str:
     subject = f" “{held['subject']}”" if "subject" in held else ""
     state = [held.get("status", "without status"), f"priority {held.get('priority', 'not set')}"]
     state += [f"type {held['type']}"] if "type" in held else []
+    state += [f"incident of problem {named['problem_id'][1]}"] if "problem_id" in held else []
     owner = ", ".join([held.get("assignee", "no assignee"), *([held["group"]] if "group" in held else [])])
     lines = [f"Ticket {named['ticket_id'][1]}{subject} is {', '.join(state)}; {owner}."]
     asked = f"- created {held.get('created_at')} by {held.get('requester', 'an unknown requester')}"

@@ -52,7 +52,7 @@ def read_figure(scene: Scene) -> Reading:
     if order is not None and scene.word(0) == "when":
         raise AskBack("by which period: the busiest hour, day, week or month?")
     if order is not None and not groups and order.grain is None and not scene.has_time(Means.GRAIN):
-        if order.word in ("most", "top", "best", "worst", "more") or order.limit is not None:
+        if not metric.name.startswith(("max_", "min_")):
             raise AskBack("the most of what? Say by which: agent, group, organization, channel, product", EXAMPLES)
     sort: tuple[str, ...] = ()
     limit: int | None = None
@@ -180,6 +180,7 @@ def _spread(
     where_said = [at for at in where_said if at not in scene.used]
     if not where_said:
         return groups, []
+    _part_of_open(scene, made, found)
     candidates = [one for one in made if one.first >= 0 and one.op is None]
     if not groups and len(candidates) >= 1:
         one = candidates[-1]
@@ -200,6 +201,18 @@ def _spread(
         scene.used.update(where_said)
         scene.notes.append("a share is that row's part of all rows")
     return groups, []
+
+
+def _part_of_open(scene: Scene, made: list[Condition], found: measures.Measure) -> None:
+    """Such as "what percent of open tickets are unassigned": the part is a condition on the whole, not the whole."""
+    limits = measures.scope(scene, found.metrics[0])
+    open_now = scene.lexicon.metric("open tickets")
+    if open_now is None or limits is None or len(limits) < 2 or found.metrics == [open_now]:
+        return
+    found.metrics[:] = [open_now]
+    made[:] = [one for one in made if one.dimension != "is_open"]
+    part = limits[-1]
+    made.append(replace(part, first=0, last=0))
 
 
 def _check_dimensions(scene: Scene, metrics: Sequence[str], filters: Sequence[str], groups: Sequence[str]) -> None:

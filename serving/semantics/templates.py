@@ -39,6 +39,7 @@ _FACTS = (
     ("solved_at", "t.solved_at", "timestamp", None, "dimension"),
     ("first_reply_at", "t.first_reply_at", "timestamp", None, "dimension"),
     ("type", "t.type", "text", None, "dimension"),
+    ("problem_id", "t.problem_id", "integer", None, "id"),
     ("channel", "t.channel", "text", None, "dimension"),
     ("brand", "brand.name", "text", None, "dimension"),
     ("form", "form.name", "text", None, "dimension"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from serving.planning.plan import ComplexPlan, Filter, MetricPlan, Plan, TimeRange
+from serving.planning.plan import ComplexPlan, Filter, MetricPlan, Plan, Scalar, TimeRange
 
 ZONE = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
@@ -40,7 +40,7 @@ def where(**values: Any) -> tuple[Filter, ...]:
 
 def number(*metrics: str, time: str = "", grain: str | None = None, dated: str | None = None, by: tuple[str, ...] = (),
            order: tuple[str, ...] | None = None, limit: int | None = None,
-           share_of: tuple[str, ...] = (), is_mean: bool = False, **filters: Any) -> MetricPlan:  # fmt: skip
+           share_of: tuple[Scalar, ...] = (), is_mean: bool = False, **filters: Any) -> MetricPlan:  # fmt: skip
     """A metric plan; groups without a series are ordered by the first metric, largest first, unless told otherwise."""
     return MetricPlan(
         metrics=metrics,

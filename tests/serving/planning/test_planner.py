@@ -96,6 +96,11 @@ def test_a_share_is_that_of_the_members_named(question: str, dimension: str, mem
         assert all(one.dimension != dimension for one in plan.filters)
 
 
+@pytest.mark.parametrize("question", ["longest resolution last month", "slowest tickets solved last month"])
+def test_an_extreme_of_nothing_is_asked_back_and_never_dropped(question: str) -> None:
+    assert isinstance(ask(question).plan, ClarifyPlan)
+
+
 def test_a_share_of_tickets_with_a_tag_is_asked_back_as_tags_overlap() -> None:
     plan = ask("what percent of tickets last month are tagged refund").plan
     assert isinstance(plan, ClarifyPlan)

@@ -91,6 +91,7 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("what percent of tickets last month came from email or chat", number("tickets_created", time=LAST_MONTH, by=("channel",), share_of=("email", "chat"))),
     ("how many different customers contacted us last month", number("requesters", time=LAST_MONTH)),
     ("how long do customers wait for a first answer on average last month", number("avg_first_reply_minutes", time=LAST_MONTH)),
+    ("what percentage of open tickets are unassigned", number("open_tickets", by=("is_assigned",), share_of=(False,))),
     # averages, medians, percentiles
     ("average first reply time last week", number("avg_first_reply_minutes", time=LAST_WEEK)),
     ("What's the median first reply time this month?", number("median_first_reply_minutes", time=THIS_MONTH)),
