@@ -166,8 +166,11 @@ class Evidence:
 
 
 def _adds_up(view: View, plan: ComplexPlan) -> bool:
-    """Whether parts of the metric in question add up to it."""
-    return view.semantics is not None and view.semantics.metrics[plan.metrics[0].metrics[0]].is_additive
+    """Whether slices of the metric in question add up to it; those of a stock of tickets do, only its periods do not."""
+    if view.semantics is None:
+        return False
+    metric = view.semantics.metrics[plan.metrics[0].metrics[0]]
+    return metric.is_additive or metric.unit == "tickets"
 
 
 def _local(value: object, question: Question) -> object:
