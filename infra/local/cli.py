@@ -27,6 +27,7 @@ _COMMANDS = {
     "ask": ("ask", "ask", "Ask one question."),
     "route": ("ask", "route", "Say how a question would be answered, without answering it."),
     "keys": ("keys", "app", "Create, list, revoke and rotate API keys."),
+    "bench": ("bench", "app", "Measure parts beside their peers."),
     "demo-desk": ("desk", "demo_desk", "Serve a demo help desk over the Zendesk API."),
     "demo": ("demo", "demo", "Show the whole way once."),
 }
