@@ -144,7 +144,8 @@ def _account(scene: Scene, metric: Metric) -> None:
             scene.use(at, at + 1)
     for match in scene.matches:
         people = any(meaning.name in ("assignee", "requester", "group") for meaning in match.all(Sense.DIMENSION))
-        if people and match.first not in scene.used and conditions.is_subject(scene, match):
+        is_author = metric.unit == "comments" and any(one.name == "author_role" for one in match.all(Sense.VALUE))
+        if people and not is_author and match.first not in scene.used and conditions.is_subject(scene, match):
             scene.use(match.first, match.last)
 
 

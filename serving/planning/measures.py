@@ -101,6 +101,8 @@ def _is_counted(scene: Scene, match: Match) -> bool:
     if group_cue(scene, match) is not None:
         return False
     before = [scene.word(at) for at in range(max(match.first - 3, 0), match.first)]
+    if before[-1:] in (["did"], ["do"], ["does"], ["have"], ["has"]) and match.of(Sense.VALUE) is not None:
+        return False  # In "how many comments did customers write" it is the comments that are counted.
     if any(word in ("many", "number", "count", "unique", "distinct", "total") for word in before):
         return True
     dimension = match.of(Sense.DIMENSION)

@@ -59,6 +59,7 @@ _BESIDE_TYPE = {
 }
 _ALSO_NAMES = {"may", "will", "art", "mark"}
 """Function words that are names when written with a capital."""
+_WRITING = {"write", "wrote", "written", "post", "posted", "send", "sent", "leave", "left"}
 _NOUNS = {"ticket", "case", "request", "one", "issue", "1s", "ones"}
 
 
@@ -256,6 +257,8 @@ class Scene:
                 if before in ("many", "of", "number") and token.text != token.stem:
                     return True
                 return before in _BESIDE_CHANNEL or after in _NOUNS | {"channel", "vs", "and", "or"} or before == ""
+            case "author_role" if self.word(match.last + 1) in _WRITING:
+                return True
             case "satisfaction":
                 return after in ("rating", "score", "feedback", "review", "satisfaction")
             case _:

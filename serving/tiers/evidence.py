@@ -166,7 +166,7 @@ class Evidence:
 
 
 def _adds_up(view: View, plan: ComplexPlan) -> bool:
-    """Whether slices of the metric in question add up to it; those of a stock of tickets do, only its periods do not."""
+    """Whether slices of the metric in question add up to it; of a stock of tickets only the periods do not."""
     if view.semantics is None:
         return False
     metric = view.semantics.metrics[plan.metrics[0].metrics[0]]

@@ -92,6 +92,8 @@ QUESTIONS: list[tuple[str, Plan]] = [
     ("how many different customers contacted us last month", number("requesters", time=LAST_MONTH)),
     ("how long do customers wait for a first answer on average last month", number("avg_first_reply_minutes", time=LAST_MONTH)),
     ("what percentage of open tickets are unassigned", number("open_tickets", by=("is_assigned",), share_of=(False,))),
+    ("how many public comments did agents write last week", number("public_comments", time=LAST_WEEK, author_role="agent")),
+    ("how many comments did customers write last week", number("comments", time=LAST_WEEK, author_role="customer")),
     # averages, medians, percentiles
     ("average first reply time last week", number("avg_first_reply_minutes", time=LAST_WEEK)),
     ("What's the median first reply time this month?", number("median_first_reply_minutes", time=THIS_MONTH)),
