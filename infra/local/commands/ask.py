@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from assets.settings import SwitchdeskError
 # An answer takes as long as its deadline; the server ends it, not the client.
 _SECONDS = 600.0
 _ROWS, _COLUMNS = 10, 6
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
 class AskError(SwitchdeskError):
@@ -70,7 +72,9 @@ def _print_answer(answer: Mapping[str, Any], *, with_text: bool) -> None:
     console = Console(soft_wrap=True, highlight=False)
     if with_text:
         console.print(_safe(answer["text"]), markup=False)
-    if len(answer["rows"]) > 1:
+    if len(answer["rows"]) > 1 and answer["intent"] == "complex":
+        console.print(f"\nall {len(answer['rows'])} figures behind it with --json", markup=False)
+    elif len(answer["rows"]) > 1:
         shown = answer["columns"][:_COLUMNS]
         table = Table(*(_heading(column) for column in shown), box=None, pad_edge=False)
         for row in answer["rows"][:_ROWS]:
@@ -184,6 +188,8 @@ def _heading(column: Mapping[str, Any]) -> str:
 def _cell(cell: object) -> str:
     if cell is None:
         return ""
+    if isinstance(cell, str) and _MOMENT.match(cell):
+        return cell[:16].replace("T", " ")
     return f"{cell:,.2f}".rstrip("0").rstrip(".") if isinstance(cell, float) else str(cell)
 
 
