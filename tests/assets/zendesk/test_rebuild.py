@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import confluent_kafka.admin
@@ -10,6 +11,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import KafkaException
+from typer.testing import CliRunner
 
 from assets.settings import Settings
 from assets.stores import kafka
@@ -18,6 +20,7 @@ from assets.zendesk.errors import ZendeskError
 from assets.zendesk.rebuild import rebuild
 from assets.zendesk.records import envelope
 from assets.zendesk.streams import STREAMS
+from infra.local.cli import build_app
 from infra.local.desk.lifecycle import Step, Verb
 from tests.assets.zendesk.copies import Copy
 from tests.assets.zendesk.test_loader import NOW, Bench, comment, ticket
@@ -205,3 +208,15 @@ def test_what_was_replaced_leaves_kafka_within_days(database: Settings) -> None:
     assert int(state["min.compaction.lag.ms"]) == 3_600_000
     assert int(state["max.compaction.lag.ms"]) + int(state["segment.ms"]) < topics.RETENTION_HOURS * 3_600_000
     assert int(state["delete.retention.ms"]) == 7 * 86_400_000
+
+
+def test_the_command_rebuilds_and_refuses_a_second_time(bench: Bench, plain: Copy) -> None:
+    bench.put("tickets", ticket(1, 1), ticket(2, 1))
+    bench.load()
+    empty(plain)
+
+    run = partial(CliRunner().invoke, build_app(["sync"]), ["sync", "--from-kafka"])
+    done = run()
+    assert "2 rows rebuilt from Kafka" in done.output
+    assert plain.all("select id from zendesk.tickets order by id") == [(1,), (2,)]
+    assert "copy not empty" in str(run().exception)
