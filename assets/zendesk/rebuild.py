@@ -24,6 +24,8 @@ from assets.zendesk.tables import TABLES
 
 GROUP = "switchdesk-rebuild"
 _BATCH = 4_000
+# A batch is complete when it is full or when this has passed: every stream pays it once, at its end.
+_WAIT_SECONDS = 0.2
 _SILENT_SECONDS = 60.0
 _UNKNOWN_AS_OF = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,7 +50,9 @@ def rebuild(settings: Settings, *, progress: Callable[[str, int], None] = lambda
         rows: dict[str, int] = {}
         # In the order of the streams: what hangs on a ticket asks whether it was scrubbed.
         for stream, count in partitions.items():
-            rows[stream] = _Filling(connection, consumer, stream).run(count, lease.keep)
+            extents = kafka.extents(bootstrap, topics.state(stream), range(count))
+            held = {part for part, (first, end) in extents.items() if end > first}
+            rows[stream] = _Filling(connection, consumer, stream).run(held, lease.keep)
             progress(stream, rows[stream])
         connection.commit()
     return rows
@@ -75,16 +79,16 @@ class _Filling:
         assert row is not None
         self._load_seq = int(row[0])
 
-    def run(self, partitions: int, keep: Callable[[], None]) -> int:
-        """Read the topic from its first record to its end; return the rows of the table."""
+    def run(self, partitions: set[int], keep: Callable[[], None]) -> int:
+        """Read the partitions that hold records from their first to their end; return the rows of the table."""
         topic = topics.state(self._stream)
         self._connection.execute(self._table.stage.encode())
-        self._consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in range(partitions)])
-        left, heard_at = set(range(partitions)), time.monotonic()
+        self._consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in partitions])
+        left, heard_at = set(partitions), time.monotonic()
         while left:
             keep()
             newest: dict[bytes, bytes | None] = {}
-            for message in self._consumer.consume(_BATCH, timeout=1.0):
+            for message in self._consumer.consume(_BATCH, timeout=_WAIT_SECONDS):
                 heard_at = time.monotonic()
                 error = message.error()
                 if error is None:

@@ -82,7 +82,7 @@ def held(settings: Settings, stream: str, group: str) -> dict[bytes, list[bytes 
     found: dict[bytes, list[bytes | None]] = {}
     left = STREAMS[stream].partitions
     while left:
-        for message in consumer.consume(500, timeout=1.0):
+        for message in consumer.consume(500, timeout=0.2):
             if message.error() is not None:
                 left -= 1
             else:
