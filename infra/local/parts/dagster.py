@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from infra.local.errors import StartFailed
 from infra.local.parts.http import get_json
@@ -15,6 +15,9 @@ from infra.local.parts.part import Choices, Launch, NotAnswering, Part, Place
 _LOCATION = "switchdesk"
 _CODE = "orchestration.definitions"
 _LATEST_HEARTBEAT_SECONDS = 120
+_PAGE_QUERY = (
+    "{ version workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+)
 
 
 class _DagsterPart(Part):
@@ -93,6 +96,8 @@ class DagsterWebserver(_DagsterPart):
     """The web page of runs and assets."""
 
     name = "dagster-webserver"
+    # A page that starts before the code is there shows no job until somebody reloads it.
+    after = ("postgres", "dagster-code")
 
     def port(self, place: Place) -> int:
         """The page's port."""
@@ -107,15 +112,20 @@ class DagsterWebserver(_DagsterPart):
         return ["dagster_webserver", *address, *workspace, *database, "--log-level", "warning"]
 
     def answer(self, place: Place) -> str:
-        """Ask for its versions."""
-        versions = get_json(f"{place.env['SWITCHDESK_DAGSTER_URL']}/server_info")
-        return f"Dagster {versions['dagster_version']} at {place.env['SWITCHDESK_DAGSTER_URL']}"
+        """Ask for its version and whether it shows our jobs."""
+        url = place.env["SWITCHDESK_DAGSTER_URL"]
+        shown = get_json(f"{url}/graphql?query={quote(_PAGE_QUERY)}")["data"]
+        entries = shown["workspaceOrError"].get("locationEntries", [])
+        if [(entry["locationOrLoadError"] or {}).get("__typename") for entry in entries] != ["RepositoryLocation"]:
+            raise NotAnswering(f"the code location {_LOCATION} is not loaded yet")
+        return f"Dagster {shown['version']} at {url}"
 
 
 class DagsterDaemon(_DagsterPart):
     """Runs schedules, sensors, backfills and the queue of runs."""
 
     name = "dagster-daemon"
+    after = ("postgres", "dagster-code")
 
     def port(self, place: Place) -> int:
         """It has none."""
