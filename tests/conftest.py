@@ -20,6 +20,8 @@ from infra.local.directory import Directory
 from infra.migrations.run import migrate
 from tests import guardian
 
+pytest_plugins = ["tests.fakes.stores"]
+
 _OURS = ("MODEL_REGISTRY_URL", "DEFAULT_MODEL", "MAX_FALLBACK_ATTEMPTS", "DEFAULT_BUDGET", "COST_ALERT_THRESHOLD")
 _DATABASE_URLS = ("postgres_url", "postgres_serving_url", "postgres_questions_url")
 

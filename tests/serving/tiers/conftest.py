@@ -15,7 +15,7 @@ from assets.stores.neo4j import Neo4j
 from assets.ticket_graph import TicketGraph
 from serving.tiers.graph import Graph
 from serving.tiers.search import Search
-from tests.fakes.copied import NOON, Copied, emptied_milvus, emptied_neo4j, opened
+from tests.fakes.copied import NOON, Copied
 
 BODIES = {
     11: (1, 501, True, "Hello,\n\nmy parcel is two weeks late. Nobody answers the phone! Please send it again."),
@@ -27,29 +27,6 @@ BODIES = {
     41: (4, 504, True, "The package never arrived, and the courier does not pick up the phone."),
     42: (4, 601, True, "Thank you for writing to us. We answer within one day."),
 }
-
-
-@pytest.fixture
-def copied(database: Settings) -> Iterator[Copied]:
-    with opened(database) as copied:
-        yield copied
-
-
-@pytest.fixture
-def milvus(database: Settings) -> Iterator[Milvus]:
-    with emptied_milvus(database) as milvus:
-        yield milvus
-
-
-@pytest.fixture
-def neo4j(database: Settings) -> Iterator[Neo4j]:
-    with emptied_neo4j(database) as neo4j:
-        yield neo4j
-
-
-@pytest.fixture(scope="session")
-def embedder() -> Embedder:
-    return Embedder()
 
 
 @pytest.fixture

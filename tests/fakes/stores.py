@@ -1,4 +1,4 @@
-"""A copy of a few rows, an empty Milvus and an empty Neo4j."""
+"""Fixtures of tests that need a copied help desk, an empty Milvus or Neo4j, or the embedding model."""
 
 from collections.abc import Iterator
 
